@@ -1,0 +1,326 @@
+//! Events of the host: Cluster, DNSZone and DNSRoute objects.
+//!
+//! People edit these by hand, so the tests are about mistakes: what was good before stays in use, the
+//! object's status names the field, and an edit of something else wakes nobody. And about the start: a
+//! name is denied only when everything that could bring it was listed.
+
+mod support;
+
+use meridian_controller_index::Event;
+use meridian_federation_core::Timestamp;
+use serde_json::{Value, json};
+use support::{
+    Fixture, NOW, apply_service, cluster_object, dynamic, name, nginx, nothing, reset_services, route_object,
+    service_object, zone_object,
+};
+
+const GLOBAL: &str = "nginx.test.ufp.svc.example.com";
+
+fn serving() -> Fixture {
+    let mut fixture = Fixture::new(&["c1", "c2"]);
+    fixture.serve("c1", "192.0.2.1");
+    fixture.serve("c2", "192.0.2.2");
+    fixture
+}
+
+fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+    let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+    object.pointer_mut(parent).expect("the parent is there")[field] = value;
+    object
+}
+
+fn touched(object: Value) -> Value {
+    let object = with(object, "/metadata/annotations", json!({"someone": "was here"}));
+    with(object, "/metadata/resourceVersion", json!("2"))
+}
+
+#[test]
+fn a_no_op_event_wakes_nobody() {
+    let mut fixture = serving();
+    fixture.routes(Event::Apply(route_object("www", "nginx", &["www.example.com"])));
+    let (c1, c2) = (cluster_object("c1"), cluster_object("c2"));
+    for event in [
+        Event::Apply(c1.clone()),
+        Event::Apply(touched(c1.clone())),
+        Event::Reset(vec![c1, touched(c2)]),
+        Event::Delete(cluster_object("unheard-of")),
+    ] {
+        assert_eq!(fixture.clusters(event), nothing());
+    }
+    let zone = zone_object("main", "example.com");
+    for event in [
+        Event::Apply(zone.clone()),
+        Event::Apply(touched(zone.clone())),
+        Event::Reset(vec![zone.clone()]),
+        Event::Delete(zone_object("unheard-of", "example.org")),
+    ] {
+        assert_eq!(fixture.zones(event), nothing());
+    }
+    // Status is what we write ourselves.
+    assert_eq!(
+        fixture.zones(Event::Apply(with(zone, "/status", json!({"names": 3})))),
+        nothing()
+    );
+    let route = route_object("www", "nginx", &["www.example.com"]);
+    for event in [
+        Event::Apply(route.clone()),
+        Event::Apply(touched(route.clone())),
+        Event::Reset(vec![route]),
+        Event::Delete(route_object("unheard-of", "nginx", &[])),
+    ] {
+        assert_eq!(fixture.routes(event), nothing());
+    }
+}
+
+#[test]
+fn a_drain_changes_sites_and_no_name() {
+    let mut fixture = serving();
+    let drained = with(cluster_object("c1"), "/spec/traffic", json!("Drained"));
+    let dirty = fixture.index.clusters(dynamic(Event::Apply(drained)), NOW);
+    assert!(dirty.sites && dirty.services.is_empty() && !dirty.zones);
+    let serial = fixture.serial();
+    assert_eq!(fixture.publish(&dirty), [""; 0]);
+    assert_eq!(fixture.serial(), serial, "no name changed");
+    fixture.check(GLOBAL, "A 192.0.2.2");
+    assert_eq!(fixture.condition("c1", "Drained").0, "True/DrainedByOperator");
+}
+
+#[test]
+fn a_changed_region_moves_the_names() {
+    let mut fixture = serving();
+    let dirty = fixture.clusters(Event::Apply(with(cluster_object("c1"), "/spec/region", json!("eu"))));
+    assert!(dirty.sites && dirty.services == [nginx()].into());
+    fixture.check("nginx.test.ufp.svc.us-a.eu.example.com", "A 192.0.2.1");
+    fixture.check("nginx.test.ufp.svc.us-a.us.example.com", "A 192.0.2.2");
+}
+
+#[test]
+fn a_bad_network_keeps_the_last_good_ones_and_is_named() {
+    let mut fixture = serving();
+    fixture.clusters(Event::Apply(with(
+        cluster_object("c1"),
+        "/spec/networks",
+        json!(["198.51.100.0/24"]),
+    )));
+    let bad = with(
+        cluster_object("c1"),
+        "/spec/networks",
+        json!(["198.51.100.0/24", "198.51.100.0/99"]),
+    );
+    let dirty = fixture.clusters(Event::Apply(bad.clone()));
+    assert!(!dirty.sites && dirty.services.is_empty());
+    assert_eq!(dirty.clusters, [name("c1")].into(), "the condition is to be written");
+    assert_eq!(
+        fixture.index.world().clusters[&name("c1")].networks,
+        ["198.51.100.0/24".parse().expect("a network")]
+    );
+    let (status, message) = fixture.condition("c1", "Accepted");
+    assert_eq!(status, "False/Invalid");
+    assert!(
+        message.contains("spec.networks[1]") && message.contains("198.51.100.0/99"),
+        "{message}"
+    );
+    assert_eq!(fixture.clusters(Event::Apply(bad)), nothing());
+    fixture.clusters(Event::Apply(cluster_object("c1")));
+    assert_eq!(fixture.condition("c1", "Accepted").0, "True/Valid");
+    assert!(fixture.index.world().clusters[&name("c1")].networks.is_empty());
+}
+
+#[test]
+fn an_object_that_does_not_fit_its_type_is_a_problem_of_that_object() {
+    let mut fixture = serving();
+    fixture.clusters(Event::Apply(with(cluster_object("c1"), "/spec", json!("nonsense"))));
+    assert!(fixture.index.problem("Cluster", "c1").is_some());
+    fixture.zones(Event::Apply(with(
+        zone_object("main", "example.com"),
+        "/spec/ttl",
+        json!("soon"),
+    )));
+    assert!(fixture.index.problem("DNSZone", "main").is_some());
+    fixture.check(GLOBAL, "A 192.0.2.1");
+    fixture.clusters(Event::Apply(cluster_object("c1")));
+    assert_eq!(fixture.index.problem("Cluster", "c1"), None);
+}
+
+#[test]
+fn a_removed_cluster_takes_its_names() {
+    let mut fixture = serving();
+    let dirty = fixture.clusters(Event::Delete(cluster_object("c1")));
+    assert!(dirty.sites && dirty.zones && dirty.services == [nginx()].into());
+    fixture.check(GLOBAL, "A 192.0.2.2");
+    fixture.check("c1.nginx.test.ufp.svc.example.com", "NXDOMAIN");
+    assert_eq!(
+        fixture.take("c1", apply_service(service_object("nginx", "192.0.2.1"))),
+        nothing()
+    );
+    fixture.clusters(Event::Reset(Vec::new()));
+    fixture.check(GLOBAL, "NXDOMAIN");
+    assert!(fixture.index.world().services.is_empty(), "nothing is left behind");
+    // It comes back under the same name, and starts from nothing.
+    fixture.clusters(Event::Apply(cluster_object("c1")));
+    fixture.check(GLOBAL, "SERVFAIL");
+}
+
+#[test]
+fn no_name_is_denied_before_everything_was_listed() {
+    let mut fixture = Fixture::empty();
+    fixture.zones(Event::Reset(vec![zone_object("main", "example.com")]));
+    fixture.check(GLOBAL, "SERVFAIL");
+    fixture.clusters(Event::Reset(vec![cluster_object("c1"), cluster_object("c2")]));
+    fixture.check(GLOBAL, "SERVFAIL");
+    fixture.take("c1", reset_services(Vec::new()));
+    // An event alone is no list.
+    fixture.take("c2", apply_service(service_object("nginx", "192.0.2.2")));
+    fixture.check(GLOBAL, "A 192.0.2.2");
+    fixture.check("other.test.ufp.svc.example.com", "SERVFAIL");
+    fixture.take("c2", reset_services(vec![service_object("nginx", "192.0.2.2")]));
+    fixture.check("other.test.ufp.svc.example.com", "SERVFAIL");
+    // A DNSRoute may bring any name.
+    assert!(fixture.routes(Event::Reset(Vec::new())).zones);
+    fixture.check("other.test.ufp.svc.example.com", "NXDOMAIN");
+    // A cluster that joins may have it.
+    fixture.clusters(Event::Apply(cluster_object("c3")));
+    fixture.check("other.test.ufp.svc.example.com", "SERVFAIL");
+    fixture.clusters(Event::Delete(cluster_object("c3")));
+    fixture.check("other.test.ufp.svc.example.com", "NXDOMAIN");
+}
+
+#[test]
+fn a_federation_without_clusters_denies_names_once_that_is_known() {
+    let mut fixture = Fixture::empty();
+    fixture.zones(Event::Reset(vec![zone_object("main", "example.com")]));
+    fixture.routes(Event::Reset(Vec::new()));
+    fixture.check(GLOBAL, "SERVFAIL");
+    fixture.clusters(Event::Reset(Vec::new()));
+    fixture.check(GLOBAL, "NXDOMAIN");
+}
+
+#[test]
+fn the_serial_grows_with_every_change_and_with_nothing_else() {
+    let mut fixture = serving();
+    let first = fixture.serial();
+    fixture.take("c1", apply_service(service_object("nginx", "192.0.2.1")));
+    assert_eq!(fixture.serial(), first, "nothing changed");
+    fixture.take("c1", apply_service(service_object("nginx", "192.0.2.5")));
+    assert_eq!(fixture.serial(), first + 1, "within the same second");
+    fixture.now = Timestamp(fixture.now.0 + 3_600_000);
+    fixture.take("c1", apply_service(service_object("nginx", "192.0.2.6")));
+    assert_eq!(u64::from(fixture.serial()), fixture.now.0 / 1000);
+    let before = fixture.serial();
+    fixture.zones(Event::Apply(with(
+        zone_object("main", "example.com"),
+        "/spec/soa",
+        json!({"refresh": 60}),
+    )));
+    assert_eq!(fixture.serial(), before + 1, "the head is part of the zone");
+}
+
+#[test]
+fn a_zone_comes_with_all_names_and_goes_with_them() {
+    let mut fixture = serving();
+    fixture.zones(Event::Apply(zone_object("second", "example.net")));
+    fixture.check("nginx.test.ufp.svc.us.example.net", "A 192.0.2.1");
+    fixture.zones(Event::Delete(zone_object("second", "example.net")));
+    fixture.check("nginx.test.ufp.svc.us.example.net", "REFUSED");
+    fixture.check(GLOBAL, "A 192.0.2.1");
+    let dirty = fixture.zones(Event::Apply(with(
+        zone_object("main", "example.com"),
+        "/spec/ttl",
+        json!(5),
+    )));
+    assert!(dirty.zones && dirty.services == [nginx()].into());
+    fixture.zones(Event::Reset(Vec::new()));
+    fixture.check(GLOBAL, "REFUSED");
+}
+
+#[test]
+fn a_bad_zone_keeps_the_good_one_and_is_told() {
+    let mut fixture = serving();
+    let server = json!([{"name": "ns1.example.com", "addresses": []}]);
+    let bad = with(zone_object("main", "example.com"), "/spec/nameservers", server);
+    let dirty = fixture.zones(Event::Apply(bad));
+    assert!(
+        dirty.zones && dirty.services.is_empty(),
+        "the status is to be written, and no name"
+    );
+    fixture.check(GLOBAL, "A 192.0.2.1");
+    let object = fixture.index.zone_objects().next().expect("there");
+    let status = fixture
+        .index
+        .zone_status(object, &fixture.snapshot, NOW)
+        .expect("a status");
+    let accepted = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Accepted")
+        .expect("the condition");
+    assert!(
+        accepted.status == "False" && accepted.message.contains("spec.nameservers[0].addresses"),
+        "{}",
+        accepted.message
+    );
+}
+
+#[test]
+fn routes_come_change_and_go() {
+    let mut fixture = serving();
+    let dirty = fixture.routes(Event::Apply(route_object(
+        "www",
+        "nginx",
+        &["www.example.com", "www2.example.com"],
+    )));
+    assert_eq!(dirty.services, [nginx()].into());
+    fixture.check("www.example.com", "A 192.0.2.1");
+    fixture.routes(Event::Apply(route_object("www", "nginx", &["www2.example.com"])));
+    fixture.check("www.example.com", "NXDOMAIN");
+    // To another service: both are found anew.
+    assert_eq!(
+        fixture
+            .routes(Event::Apply(route_object("www", "other", &["www2.example.com"])))
+            .services
+            .len(),
+        2
+    );
+    fixture.check("www2.example.com", "NXDOMAIN");
+    fixture.routes(Event::Reset(vec![route_object(
+        "third",
+        "nginx",
+        &["www3.example.com"],
+    )]));
+    fixture.check("www3.example.com", "A 192.0.2.1");
+    assert_eq!(fixture.index.route_object("test", "www"), None);
+    fixture.routes(Event::Delete(route_object("third", "nginx", &[])));
+    fixture.check("www3.example.com", "NXDOMAIN");
+    assert!(fixture.index.world().routes_of.is_empty());
+}
+
+#[test]
+fn a_bad_route_keeps_the_good_one_and_is_told() {
+    let mut fixture = serving();
+    fixture.routes(Event::Apply(route_object("www", "nginx", &["www.example.com"])));
+    let bad = route_object("www", "nginx", &["www.example.com", "not a name"]);
+    let accepted = |fixture: &Fixture, name: &str| {
+        let object = fixture
+            .index
+            .routes_of(&nginx())
+            .find(|route| route.metadata.name.as_deref() == Some(name))
+            .expect("linked");
+        let status = fixture.index.route_status(object, NOW).expect("a status");
+        status
+            .conditions
+            .into_iter()
+            .find(|condition| condition.type_ == "Accepted")
+            .expect("the condition")
+    };
+    assert_eq!(fixture.routes(Event::Apply(bad)).services, [nginx()].into());
+    fixture.check("www.example.com", "A 192.0.2.1");
+    assert!(accepted(&fixture, "www").message.contains("spec.hostnames[1]"));
+    // One that was never good has a status too, and leaves nothing behind.
+    let never = route_object("never", "nginx", &["..."]);
+    assert_eq!(fixture.routes(Event::Apply(never.clone())).services, [nginx()].into());
+    assert_eq!(accepted(&fixture, "never").status, "False");
+    assert_eq!(fixture.routes(Event::Apply(never.clone())), nothing());
+    fixture.routes(Event::Delete(never));
+    fixture.routes(Event::Delete(route_object("www", "nginx", &[])));
+    assert!(fixture.index.world().routes_of.is_empty());
+}

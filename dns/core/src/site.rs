@@ -1,0 +1,148 @@
+//! Sites: clusters as DNS sees them.
+//!
+//! Losing or draining a whole cluster flips one field here that every answer consults; no routed
+//! name changes. That is what makes a failover O(1).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+/// The name of a site; the same as its `Cluster` object's.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteName(Arc<str>);
+
+impl SiteName {
+    /// Takes the name as it is; Kubernetes has validated it.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SiteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for SiteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A place on the globe, in degrees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Location {
+    /// -90 (south) to 90 (north).
+    pub latitude: f64,
+    /// -180 (west) to 180 (east).
+    pub longitude: f64,
+}
+
+impl Location {
+    /// `None` when a coordinate is out of range or not a number.
+    pub fn new(latitude: f64, longitude: f64) -> Option<Self> {
+        let valid = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
+        valid.then_some(Self { latitude, longitude })
+    }
+
+    /// Great-circle distance in whole kilometres (haversine on a sphere of 6,371 km). Whole, because
+    /// the last bits of floating point differ between machines and must not decide an order.
+    pub fn distance_km(&self, other: &Self) -> u32 {
+        let (lat1, lat2) = (self.latitude.to_radians(), other.latitude.to_radians());
+        let half_lat = (lat2 - lat1) / 2.0;
+        let half_lon = (other.longitude - self.longitude).to_radians() / 2.0;
+        let h = half_lat.sin().powi(2) + lat1.cos() * lat2.cos() * half_lon.sin().powi(2);
+        (2.0 * 6371.0 * h.sqrt().min(1.0).asin()).round() as u32
+    }
+}
+
+/// Whether a site's data path works, as far as we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// Believed to serve. Also the state of a site that nobody has found dead: unknown is not dead.
+    Alive,
+    /// Probes of its data path failed, by the rules of `federation-core`.
+    Dead,
+}
+
+/// The operator's switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// Takes clients.
+    Active,
+    /// Takes none while any other site is left.
+    Drained,
+}
+
+/// One site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// Region, as in `topology.kubernetes.io/region`; empty when unknown.
+    pub region: String,
+    /// All zones of the cluster, sorted.
+    pub zones: Vec<String>,
+    /// Where it is; without it the site comes last in every order.
+    pub location: Option<Location>,
+    /// Clients in these networks are nearest to this site.
+    pub networks: Vec<IpNet>,
+    /// Order among clients of unknown place; higher first.
+    pub weight: u32,
+    /// Verdict on its data path.
+    pub liveness: Liveness,
+    /// The operator's switch.
+    pub traffic: Traffic,
+}
+
+/// All sites by name, in the order of names.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sites(BTreeMap<SiteName, Site>);
+
+impl Sites {
+    /// The site of that name.
+    pub fn get(&self, name: &SiteName) -> Option<&Site> {
+        self.0.get(name)
+    }
+
+    /// Adds or replaces a site.
+    pub fn insert(&mut self, name: SiteName, site: Site) {
+        self.0.insert(name, site);
+    }
+
+    /// All sites, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&SiteName, &Site)> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<(SiteName, Site)> for Sites {
+    fn from_iter<T: IntoIterator<Item = (SiteName, Site)>>(sites: T) -> Self {
+        Self(sites.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_those_of_a_globe() {
+        let at = |latitude, longitude| Location::new(latitude, longitude).expect("on the globe");
+        let (taipei, tokyo, oregon) = (at(25.03, 121.56), at(35.68, 139.69), at(45.52, -122.68));
+        assert!((2080..2130).contains(&taipei.distance_km(&tokyo)));
+        assert!(taipei.distance_km(&tokyo) < taipei.distance_km(&oregon));
+        assert_eq!(taipei.distance_km(&taipei), 0);
+        // Across the antimeridian, and from pole to pole.
+        assert!(at(0.0, 179.0).distance_km(&at(0.0, -179.0)) < 230);
+        assert!((20_000..20_050).contains(&at(90.0, 0.0).distance_km(&at(-90.0, 0.0))));
+        assert!(Location::new(f64::NAN, 0.0).is_none());
+        assert!(Location::new(0.0, 181.0).is_none());
+    }
+}

@@ -1,0 +1,283 @@
+//! A small fleet and its names, to ask questions of.
+//!
+//! Three sites, each with a client network: tokyo and taipei are near each other, oregon is far. In
+//! the zone `example.test`, the name `web` is offered by all three, `web.asia` by the two near ones,
+//! `web.tokyo` by one, and each name leads to the one above it when none of its sites serves. Names
+//! in tests are written relative to the zone, `@` is the zone itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use meridian_dns_core::{
+    Answer, Client, DnsName, Fallback, Liveness, Location, NameChange, NameServer, Outcome, Question, RecordSet,
+    RecordType, RoutedName, Shard, ShardData, ShardHealth, Site, SiteName, Snapshot, Soa, Srv, Traffic,
+    WhenNoneHealthy, Zone, answer,
+};
+
+/// Name, client network, place.
+const SITES: [(&str, &str, (f64, f64)); 3] = [
+    ("tokyo", "100.64.1.0/24", (35.68, 139.69)),
+    ("taipei", "100.64.2.0/24", (25.03, 121.56)),
+    ("oregon", "100.64.3.0/24", (45.52, -122.68)),
+];
+
+/// What a test says about the fleet before it asks.
+#[derive(Default)]
+pub(crate) struct World {
+    names: BTreeMap<DnsName, RoutedName>,
+    dead: BTreeSet<String>,
+    drained: BTreeSet<String>,
+    incomplete: bool,
+}
+
+/// The absolute form of a name of the tests.
+pub(crate) fn absolute(relative: &str) -> DnsName {
+    let text = match relative {
+        "@" => "example.test".to_owned(),
+        full if full.ends_with('.') => full.to_owned(),
+        inside => format!("{inside}.example.test"),
+    };
+    DnsName::parse(&text).expect("a valid name")
+}
+
+/// The fleet of this file's header, everything healthy.
+pub(crate) fn world() -> World {
+    let fail_open = || Fallback::Policy(WhenNoneHealthy::FailOpen);
+    let upper = |name| Fallback::Upper(absolute(name));
+    World::default()
+        .name(
+            "web",
+            fail_open(),
+            &[("tokyo", "10.1.0.1"), ("taipei", "10.2.0.1"), ("oregon", "10.3.0.1")],
+        )
+        .name(
+            "web.asia",
+            upper("web"),
+            &[("tokyo", "10.1.0.1"), ("taipei", "10.2.0.1")],
+        )
+        .name("web.tokyo", upper("web.asia"), &[("tokyo", "10.1.0.1")])
+        .name("own.tokyo", Fallback::Always, &[("tokyo", "10.1.0.1")])
+}
+
+impl World {
+    /// Adds a name with its sites, each with addresses separated by blanks, or SRV targets as
+    /// `srv:target:port`.
+    pub(crate) fn name(mut self, name: &str, fallback: Fallback, shards: &[(&str, &str)]) -> Self {
+        let shards: BTreeMap<_, _> = shards
+            .iter()
+            .map(|(site, text)| (SiteName::new(*site), shard(text)))
+            .collect();
+        let ipv6 = RoutedName::every_site_has_ipv6(&shards);
+        let name = absolute(name);
+        self.names.insert(
+            name.clone(),
+            RoutedName {
+                name,
+                ttl: 30,
+                shards,
+                fallback,
+                ipv6,
+            },
+        );
+        self
+    }
+
+    /// The site does not serve this name.
+    pub(crate) fn unhealthy(mut self, name: &str, site: &str) -> Self {
+        let routed = self.names.get_mut(&absolute(name)).expect("a name of the world");
+        let shard = routed.shards.get_mut(&SiteName::new(site)).expect("a site of the name");
+        shard.health = ShardHealth::Unhealthy("no ready endpoints".to_owned());
+        self
+    }
+
+    /// None of these sites serves any of its names.
+    pub(crate) fn all_unhealthy(mut self, sites: &[&str]) -> Self {
+        let names: Vec<_> = self.names.keys().cloned().collect();
+        for (name, site) in names
+            .iter()
+            .flat_map(|name| sites.iter().map(move |site| (name, *site)))
+        {
+            if self.names[name].shards.contains_key(&SiteName::new(site)) {
+                self = self.unhealthy(&format!("{}.", name.as_str()), site);
+            }
+        }
+        self
+    }
+
+    /// The site's data path is dead.
+    pub(crate) fn dead(mut self, site: &str) -> Self {
+        self.dead.insert(site.to_owned());
+        self
+    }
+
+    /// The operator drained the site.
+    pub(crate) fn drained(mut self, site: &str) -> Self {
+        self.drained.insert(site.to_owned());
+        self
+    }
+
+    /// Not every cluster has been listed yet.
+    pub(crate) fn incomplete(mut self) -> Self {
+        self.incomplete = true;
+        self
+    }
+
+    /// What the server would answer from.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let sites = SITES.iter().map(|(name, network, (latitude, longitude))| {
+            let site = Site {
+                region: String::new(),
+                zones: Vec::new(),
+                location: Location::new(*latitude, *longitude),
+                networks: vec![network.parse().expect("a network")],
+                weight: 100,
+                liveness: if self.dead.contains(*name) {
+                    Liveness::Dead
+                } else {
+                    Liveness::Alive
+                },
+                traffic: if self.drained.contains(*name) {
+                    Traffic::Drained
+                } else {
+                    Traffic::Active
+                },
+            };
+            (SiteName::new(*name), site)
+        });
+        let server = NameServer {
+            name: absolute("ns1"),
+            addresses: vec![[192, 0, 2, 53].into()],
+        };
+        let outside = NameServer {
+            name: absolute("ns.elsewhere.test."),
+            addresses: Vec::new(),
+        };
+        let changes: Vec<_> = self
+            .names
+            .values()
+            .map(|routed| NameChange::Set(Arc::new(routed.clone())))
+            .collect();
+        let zone = Zone::new(absolute("@"), soa(), vec![server, outside])
+            .with(&changes, 7)
+            .with_complete(!self.incomplete);
+        Snapshot::default().with_sites(sites.collect()).with_zone(zone)
+    }
+}
+
+/// The start of authority of the tests' zone.
+pub(crate) fn soa() -> Soa {
+    Soa {
+        primary: absolute("ns1"),
+        mailbox: absolute("hostmaster"),
+        serial: 1,
+        refresh: 7200,
+        retry: 600,
+        expire: 86400,
+        minimum: 5,
+    }
+}
+
+fn shard(text: &str) -> Shard {
+    let services: Vec<Srv> = text
+        .split_whitespace()
+        .filter_map(|part| part.strip_prefix("srv:")?.split_once(':'))
+        .map(|(target, port)| Srv {
+            priority: 0,
+            weight: 1,
+            port: port.parse().expect("a port"),
+            target: absolute(target),
+        })
+        .collect();
+    let data = if text.contains("srv:") {
+        ShardData::Services(services)
+    } else {
+        ShardData::Addresses(
+            text.split_whitespace()
+                .map(|part| part.parse().expect("an address"))
+                .collect(),
+        )
+    };
+    Shard {
+        data,
+        health: ShardHealth::Healthy,
+    }
+}
+
+/// Asks as a client of the given address; `question` is a name and a type.
+pub(crate) fn ask(snapshot: &Snapshot, from: &str, question: &str) -> Answer {
+    let (name, record_type) = question.split_once(' ').expect("a name and a type");
+    let record_type = [
+        RecordType::A,
+        RecordType::Aaaa,
+        RecordType::Srv,
+        RecordType::Ns,
+        RecordType::Soa,
+        RecordType::Cname,
+        RecordType::Any,
+    ]
+    .into_iter()
+    .find(|known| known.to_string() == record_type)
+    .unwrap_or(RecordType::Other(16));
+    let address = from.parse().expect("an address");
+    answer(
+        snapshot,
+        &Question {
+            name: absolute(name),
+            record_type,
+        },
+        Client { address },
+    )
+}
+
+/// The answer in a few words: outcome and scope, then one line for each set.
+fn render(answer: &Answer) -> Vec<String> {
+    let set = |mark: &str, set: &RecordSet| {
+        let relative = |text: String| match text.strip_suffix(".example.test.") {
+            Some(inside) => inside.to_owned(),
+            None if text == "example.test." => "@".to_owned(),
+            None => text,
+        };
+        let data: Vec<_> = set.data.iter().map(|data| relative(data.to_string())).collect();
+        let data = if set.data[0].record_type() == RecordType::Soa {
+            String::new()
+        } else {
+            format!(" {}", data.join(" "))
+        };
+        format!(
+            "{mark}{} {}{data}",
+            relative(set.name.to_string()),
+            set.data[0].record_type()
+        )
+    };
+    let outcome = match answer.outcome {
+        Outcome::NoError => "NOERROR",
+        Outcome::NxDomain => "NXDOMAIN",
+        Outcome::ServFail => "SERVFAIL",
+        Outcome::Refused => "REFUSED",
+    };
+    let mut lines = vec![format!("{outcome} /{}", answer.scope)];
+    lines.extend(answer.answers.iter().map(|one| set("", one)));
+    lines.extend(answer.authorities.iter().map(|one| set("authority ", one)));
+    lines.extend(answer.additionals.iter().map(|one| set("additional ", one)));
+    lines
+}
+
+/// Asks and compares the whole answer.
+#[track_caller]
+pub(crate) fn check(world: &World, from: &str, question: &str, expected: &[&str]) {
+    check_in(&world.snapshot(), from, question, expected);
+}
+
+/// Asks a snapshot that is not only a [`World`], and compares the whole answer.
+#[track_caller]
+pub(crate) fn check_in(snapshot: &Snapshot, from: &str, question: &str, expected: &[&str]) {
+    let answer = ask(snapshot, from, question);
+    assert_eq!(render(&answer), expected, "{question} from {from}");
+    let ours = matches!(answer.outcome, Outcome::NoError | Outcome::NxDomain);
+    assert_eq!(answer.authoritative, ours, "AA of {question}");
+}
+
+/// A client nearest to tokyo.
+pub(crate) const TOKYO: &str = "100.64.1.9";
+/// A client nearest to oregon.
+pub(crate) const OREGON: &str = "100.64.3.9";

@@ -1,0 +1,197 @@
+//! Between `dns-core`'s values and the wire library's, both ways.
+//!
+//! What must stay true: a name or record of `dns-core` always has a wire form, because `DnsName`
+//! checks the limits when it is made. The `Result`s here exist because the wire library checks again;
+//! they are passed on, not unwrapped. Types that `dns-core` does not know are left out when reading.
+
+use hickory_proto::ProtoError;
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, SOA, SRV};
+use hickory_proto::rr::{Name, RData, Record};
+use meridian_dns_core::{DnsName, NameError, RecordData, RecordSet, RecordType, Soa, Srv};
+
+/// TTLs are 31 bits wide (RFC 2181 section 8).
+const MAX_TTL: u32 = 0x7fff_ffff;
+
+/// The name as the wire library has it, in lower case.
+pub(crate) fn to_wire(name: &DnsName) -> Result<Name, ProtoError> {
+    let text = name.as_str();
+    if text.contains('\\') || text.is_empty() {
+        return Name::from_labels(name.labels());
+    }
+    // The common case without a copy of each label.
+    Name::from_labels(text.split('.').map(str::as_bytes))
+}
+
+/// The name as `dns-core` has it, folded to lower case.
+pub(crate) fn from_wire(name: &Name) -> Result<DnsName, NameError> {
+    DnsName::from_labels(name.iter())
+}
+
+/// The type by its number.
+pub(crate) fn type_from_wire(record_type: hickory_proto::rr::RecordType) -> RecordType {
+    RecordType::from(u16::from(record_type))
+}
+
+/// The type by its number.
+pub(crate) fn type_to_wire(record_type: RecordType) -> hickory_proto::rr::RecordType {
+    hickory_proto::rr::RecordType::from(record_type.number())
+}
+
+/// Appends the records of the sets. The spelling of the question's name is kept for its own records
+/// (`0x20` resolvers compare it).
+pub(crate) fn records(sets: &[RecordSet], asked: &DnsName, spelled: &Name) -> Result<Vec<Record>, ProtoError> {
+    let mut records = Vec::with_capacity(sets.iter().map(|set| set.data.len()).sum());
+    for set in sets {
+        let owner = if set.name == *asked {
+            spelled.clone()
+        } else {
+            to_wire(&set.name)?
+        };
+        for data in &set.data {
+            records.push(Record::from_rdata(
+                owner.clone(),
+                set.ttl.min(MAX_TTL),
+                data_to_wire(data)?,
+            ));
+        }
+    }
+    Ok(records)
+}
+
+/// An upper bound of the octets these records need, as if no name were compressed.
+pub(crate) fn size_bound(sets: &[RecordSet]) -> usize {
+    // A name's text is at least as long as its wire form without the first length and the root.
+    let name = |name: &DnsName| name.as_str().len() + 2;
+    let data = |data: &RecordData| match data {
+        RecordData::A(_) => 4,
+        RecordData::Aaaa(_) => 16,
+        RecordData::Cname(target) | RecordData::Ns(target) => name(target),
+        RecordData::Soa(soa) => name(&soa.primary) + name(&soa.mailbox) + 20,
+        RecordData::Srv(srv) => name(&srv.target) + 6,
+    };
+    // Type, class, TTL and length are 10 octets.
+    sets.iter()
+        .map(|set| {
+            set.data
+                .iter()
+                .map(|one| name(&set.name) + 10 + data(one))
+                .sum::<usize>()
+        })
+        .sum()
+}
+
+fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
+    Ok(match data {
+        RecordData::A(address) => RData::A(A(*address)),
+        RecordData::Aaaa(address) => RData::AAAA(AAAA(*address)),
+        RecordData::Cname(target) => RData::CNAME(CNAME(to_wire(target)?)),
+        RecordData::Ns(server) => RData::NS(NS(to_wire(server)?)),
+        RecordData::Soa(soa) => {
+            // The wire library has these three as signed numbers; times past 68 years mean the same.
+            let signed = |seconds: u32| i32::try_from(seconds).unwrap_or(i32::MAX);
+            RData::SOA(SOA::new(
+                to_wire(&soa.primary)?,
+                to_wire(&soa.mailbox)?,
+                soa.serial,
+                signed(soa.refresh),
+                signed(soa.retry),
+                signed(soa.expire),
+                soa.minimum,
+            ))
+        }
+        RecordData::Srv(srv) => RData::SRV(SRV::new(srv.priority, srv.weight, srv.port, to_wire(&srv.target)?)),
+    })
+}
+
+/// Groups records of a section into sets, in the order of first appearance. A set's TTL is the
+/// smallest of its records.
+pub(crate) fn record_sets(records: &[Record]) -> Result<Vec<RecordSet>, NameError> {
+    let mut sets: Vec<RecordSet> = Vec::new();
+    for record in records {
+        let Some(data) = data_from_wire(&record.data)? else {
+            continue;
+        };
+        let name = from_wire(&record.name)?;
+        let same = |set: &&mut RecordSet| {
+            set.name == name
+                && set
+                    .data
+                    .first()
+                    .is_some_and(|first| first.record_type() == data.record_type())
+        };
+        if let Some(set) = sets.iter_mut().find(same) {
+            set.ttl = set.ttl.min(record.ttl);
+            set.data.push(data);
+        } else {
+            sets.push(RecordSet {
+                name,
+                ttl: record.ttl,
+                data: vec![data],
+            });
+        }
+    }
+    Ok(sets)
+}
+
+fn data_from_wire(data: &RData) -> Result<Option<RecordData>, NameError> {
+    Ok(Some(match data {
+        RData::A(A(address)) => RecordData::A(*address),
+        RData::AAAA(AAAA(address)) => RecordData::Aaaa(*address),
+        RData::CNAME(CNAME(target)) => RecordData::Cname(from_wire(target)?),
+        RData::NS(NS(server)) => RecordData::Ns(from_wire(server)?),
+        RData::SOA(soa) => RecordData::Soa(Soa {
+            primary: from_wire(&soa.mname)?,
+            mailbox: from_wire(&soa.rname)?,
+            serial: soa.serial,
+            refresh: soa.refresh.unsigned_abs(),
+            retry: soa.retry.unsigned_abs(),
+            expire: soa.expire.unsigned_abs(),
+            minimum: soa.minimum,
+        }),
+        RData::SRV(srv) => RecordData::Srv(Srv {
+            priority: srv.priority,
+            weight: srv.weight,
+            port: srv.port,
+            target: from_wire(&srv.target)?,
+        }),
+        _ => return Ok(None),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_the_way_to_the_wire_and_back() {
+        for text in ["", "example.test", "*.a-b._c.example.test"] {
+            let name = DnsName::parse(text).expect("a valid name");
+            assert_eq!(from_wire(&to_wire(&name).expect("a wire form")), Ok(name));
+        }
+        let odd = DnsName::from_labels([&b"a.b\\\0\xff"[..], b"test"]).expect("a valid name");
+        assert_eq!(from_wire(&to_wire(&odd).expect("a wire form")), Ok(odd));
+    }
+
+    #[test]
+    fn the_bound_is_not_below_what_is_written() {
+        let name = |text: &str| DnsName::parse(text).expect("a valid name");
+        let sets = [
+            RecordSet {
+                name: name("web.example.test"),
+                ttl: u32::MAX,
+                data: vec![RecordData::A([192, 0, 2, 1].into())],
+            },
+            RecordSet {
+                name: name(""),
+                ttl: 1,
+                data: vec![RecordData::Ns(name("ns.example.test")), RecordData::Cname(name(""))],
+            },
+        ];
+        let asked = name("other.test");
+        let records = records(&sets, &asked, &to_wire(&asked).expect("a wire form")).expect("records");
+        let mut message = hickory_proto::op::Message::query();
+        message.add_answers(records);
+        let written = message.to_vec().expect("a message").len() - 12;
+        assert!(written <= size_bound(&sets), "{written} > {}", size_bound(&sets));
+    }
+}

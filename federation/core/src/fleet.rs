@@ -1,0 +1,146 @@
+//! The fleet as DNS and as people see it: sites, and the conditions of a `Cluster` object.
+
+use std::collections::BTreeMap;
+
+use meridian_dns_core::{Liveness, Site, Sites, Traffic};
+
+use crate::{
+    ClusterHealth, ClusterName, Condition, ConditionStatus, DiscoveryKind, Freshness, Identity, MemberFacts, World,
+};
+
+/// The sites that answers consult. A cluster nobody has checked yet is alive: unknown is not dead.
+pub fn sites(world: &World, health: &BTreeMap<ClusterName, ClusterHealth>) -> Sites {
+    let site = |name: &ClusterName, cluster: &crate::Cluster| {
+        let (region, zones) = world.place_of(name);
+        Site {
+            region: region.unwrap_or_default(),
+            zones,
+            location: cluster.location,
+            networks: cluster.networks.clone(),
+            weight: cluster.weight,
+            liveness: health.get(name).map_or(Liveness::Alive, ClusterHealth::liveness),
+            traffic: cluster.traffic,
+        }
+    };
+    world
+        .clusters
+        .iter()
+        .map(|(name, cluster)| (name.clone(), site(name, cluster)))
+        .collect()
+}
+
+/// The conditions of one cluster, in a fixed order. `None` for a cluster that is not in the world.
+pub fn cluster_conditions(
+    world: &World,
+    health: &BTreeMap<ClusterName, ClusterHealth>,
+    name: &ClusterName,
+) -> Option<Vec<Condition>> {
+    let cluster = world.clusters.get(name)?;
+    let member = world.members.get(name);
+    let health = health.get(name);
+    Some(vec![
+        ready(&cluster.uid, member.map(|member| &member.identity), health, member),
+        offline(health),
+        data_path(health),
+        match cluster.traffic {
+            Traffic::Active => Condition::new("Drained", false, "Active", "takes clients"),
+            Traffic::Drained => Condition::new(
+                "Drained",
+                true,
+                "DrainedByOperator",
+                "spec.traffic is Drained; answers avoid this cluster",
+            ),
+        },
+    ])
+}
+
+fn ready(
+    pinned: &str,
+    identity: Option<&Identity>,
+    health: Option<&ClusterHealth>,
+    member: Option<&MemberFacts>,
+) -> Condition {
+    if let Some(Identity::Wrong { found, .. }) = identity {
+        let message = if pinned.is_empty() {
+            format!(
+                "spec.uid is empty; the cluster at this address has kube-system UID {found}: set spec.uid to it if that is the one you mean"
+            )
+        } else {
+            format!(
+                "another cluster answers at this address: its kube-system namespace has UID {found}, we joined {pinned}; nothing it says is believed and nothing is written to it. Repair the address, or join the new cluster under a new name"
+            )
+        };
+        let reason = if pinned.is_empty() {
+            "IdentityNotPinned"
+        } else {
+            "WrongIdentity"
+        };
+        return Condition::new("Ready", false, reason, message);
+    }
+    let Some(health) = health.filter(|_| identity == Some(&Identity::Confirmed)) else {
+        return Condition::new(
+            "Ready",
+            ConditionStatus::Unknown,
+            "NotContacted",
+            "no answer from its API yet",
+        );
+    };
+    if !health.reachable() {
+        let message = format!(
+            "its API does not answer: {}",
+            health.trouble().unwrap_or("no reason known")
+        );
+        return Condition::new("Ready", false, "NotReachable", message);
+    }
+    let kinds = [DiscoveryKind::Services, DiscoveryKind::Slices, DiscoveryKind::Nodes];
+    let unreadable = member.into_iter().flat_map(|member| {
+        kinds.into_iter().filter_map(|kind| match member.freshness.get(&kind) {
+            Some(Freshness::Stale { reason, .. }) => Some(("Stale", format!("{kind:?} cannot be read: {reason}"))),
+            Some(Freshness::Fresh | Freshness::Absent) => None,
+            Some(Freshness::Unknown) | None => {
+                let reason = member.troubles.get(&kind)?;
+                Some(("NotListed", format!("{kind:?} could never be read: {reason}")))
+            }
+        })
+    });
+    match unreadable.into_iter().next() {
+        Some((reason, message)) => Condition::new("Ready", false, reason, message),
+        None => Condition::new("Ready", true, "Watching", "its API answers and its watches deliver"),
+    }
+}
+
+fn offline(health: Option<&ClusterHealth>) -> Condition {
+    match health {
+        Some(health) if !health.reachable() => Condition::new(
+            "Offline",
+            true,
+            "NotReachable",
+            health.trouble().unwrap_or("no reason known"),
+        ),
+        Some(_) => Condition::new("Offline", false, "Reachable", "its API answers"),
+        None => Condition::new(
+            "Offline",
+            ConditionStatus::Unknown,
+            "NotContacted",
+            "no answer from its API yet",
+        ),
+    }
+}
+
+fn data_path(health: Option<&ClusterHealth>) -> Condition {
+    match health.map(ClusterHealth::liveness) {
+        Some(Liveness::Dead) => Condition::new(
+            "DataPathHealthy",
+            false,
+            "ProbesFailed",
+            "connects to its load balancers failed in two rounds; answers avoid this cluster",
+        ),
+        Some(Liveness::Alive) => Condition::new("DataPathHealthy", true, "NoFailure", "no failed probes"),
+        None => Condition::new(
+            "DataPathHealthy",
+            ConditionStatus::Unknown,
+            "NotProbed",
+            "not probed yet",
+        ),
+    }
+}

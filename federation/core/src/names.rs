@@ -1,0 +1,26 @@
+//! Labels, annotations and the finalizer by which Meridian and its users talk on Kubernetes objects.
+//!
+//! They are here once. The `MANAGED_LABEL` selects what a member's watch sends, so renaming it makes
+//! every object of every member invisible: these names are part of the API, never of a refactoring.
+
+/// Label: this Service (and its EndpointSlices) takes part in service discovery, when `"true"`.
+pub const EXPORT_LABEL: &str = "meridian.dev/export";
+/// Label: written by Meridian (`"true"`), or kept from it by its owner (`"false"`).
+pub const MANAGED_LABEL: &str = "meridian.dev/managed";
+/// Annotation on a member's object: id of the control plane that it belongs to.
+pub const CONTROL_PLANE_ANNOTATION: &str = "meridian.dev/control-plane";
+/// Annotation on a member's object: hash of what was last written; see [`crate::render`].
+pub const DESIRED_HASH_ANNOTATION: &str = "meridian.dev/desired-hash";
+/// Annotation on a member's object: `"true"` when Meridian created it, so that it may delete it.
+pub const CREATED_ANNOTATION: &str = "meridian.dev/created";
+/// Annotation on a federated object: `"true"` takes over objects that are there already.
+pub const ADOPT_ANNOTATION: &str = "meridian.dev/adopt";
+/// Annotation on a federated object: `"true"` leaves the members' objects when it is deleted.
+pub const ORPHAN_ANNOTATION: &str = "meridian.dev/orphan";
+/// Annotation on a `Cluster`: how many deletions at once an operator allows there; see
+/// [`crate::deletion_holds`].
+pub const CONFIRM_DELETIONS_ANNOTATION: &str = "meridian.dev/confirm-deletions";
+/// Finalizer on a federated object: its parts in the members are dealt with before it goes.
+pub const FINALIZER: &str = "meridian.dev/sync";
+/// Field manager of every write to a member.
+pub const FIELD_MANAGER: &str = "meridian";

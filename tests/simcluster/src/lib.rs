@@ -1,0 +1,31 @@
+//! Simulated Kubernetes clusters in one process.
+//!
+//! What must stay true: clients cannot tell, by anything the Kubernetes API documents and this
+//! workspace uses, that they do not talk to a real API server. So everything goes over real HTTP on
+//! loopback, and nothing outside `server/` reads or writes a cluster's state.
+//!
+//! Refused: an in-process client (a `tower` service in place of a connection), because connection
+//! loss, slow readers and reconnects are most of what a multi-cluster controller must survive; and
+//! a real `kube-apiserver`, because it is not available where the tests and the demo must run.
+//!
+//! Not simulated: CEL rules, `pattern` and `format` of schemas, conversion webhooks, the scale subresource of
+//! custom resources, `Warning` headers, RBAC (one token may do everything), TLS, `exec`, `log` and `eviction`
+//! of pods, ReplicaSets (a Deployment makes its pods itself), grace periods, foreground deletion (it is
+//! background), Endpoints objects, more than one EndpointSlice per Service, the StatefulSet, DaemonSet, Job
+//! and HPA kinds, and whatever an API server does at its own start (nodes, default ServiceAccounts).
+//!
+//! ```text
+//! server/     the API server: one module per rule of the API
+//! workload/   kubelets, deployments, endpoint slices, load balancers: ordinary API clients
+//! proxy.rs    faults in front of any API server, on TCP
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod proxy;
+mod server;
+pub mod workload;
+
+pub use proxy::{Fault, FaultProxy};
+pub use server::{ClusterOptions, SimCluster};
+pub use workload::{READY_ANNOTATION, WorkloadOptions, Workloads};

@@ -1,0 +1,229 @@
+//! The kinds a server serves: those built in and those defined by CustomResourceDefinitions.
+//!
+//! What must stay true: every other module asks the `Kind` it was handed and never compares names of
+//! kinds, unless a rule of Kubernetes is about one kind. A kind defined by a CRD is served from the
+//! write that establishes it, in the same critical section, so no client sees a half-defined kind.
+//!
+//! Refused: one Rust type per kind behind a trait. Objects stay JSON from the wire to the store, as
+//! custom resources must; the typed structs are used for one thing, to find out which fields exist.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::{apps, coordination, core, discovery, events};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Reads a value as the typed struct of its kind and writes it again, without what was not understood.
+pub(crate) type RoundTrip = fn(&Value) -> Result<Value, serde_json::Error>;
+
+fn round_trip<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, serde_json::Error> {
+    serde_json::to_value(T::deserialize(value)?)
+}
+
+/// How the fields of a kind are known.
+#[derive(Clone, Debug)]
+pub(crate) enum Fields {
+    /// By the typed struct; lists merge by the table in `shape.rs`.
+    Typed(RoundTrip),
+    /// By the structural schema of a CustomResourceDefinition.
+    Schema(Arc<Value>),
+}
+
+/// A column of `kubectl get` for a custom resource.
+#[derive(Clone, Debug)]
+pub(crate) struct PrinterColumn {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) description: String,
+    pub(crate) path: String,
+    pub(crate) priority: i64,
+}
+
+/// One kind in one version.
+#[derive(Clone, Debug)]
+pub(crate) struct Kind {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) kind: String,
+    pub(crate) list_kind: String,
+    pub(crate) plural: String,
+    pub(crate) singular: String,
+    pub(crate) short_names: Vec<String>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) namespaced: bool,
+    pub(crate) has_status: bool,
+    pub(crate) has_scale: bool,
+    pub(crate) has_generation: bool,
+    pub(crate) fields: Fields,
+    pub(crate) columns: Vec<PrinterColumn>,
+}
+
+impl Kind {
+    /// `v1` or `apps/v1`.
+    pub(crate) fn api_version(&self) -> String {
+        match self.group.as_str() {
+            "" => self.version.clone(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// `services` or `deployments.apps`: how messages name a resource.
+    pub(crate) fn qualified(&self) -> String {
+        qualified(&self.group, &self.plural)
+    }
+
+    /// How the store files the resource. Both kinds of Event are one resource, as in a real cluster.
+    pub(crate) fn storage(&self) -> String {
+        match self.group.as_str() {
+            "events.k8s.io" => self.plural.clone(),
+            _ => self.qualified(),
+        }
+    }
+
+    /// Whether the kind was defined by a CustomResourceDefinition.
+    pub(crate) fn is_custom(&self) -> bool {
+        matches!(self.fields, Fields::Schema(_))
+    }
+
+    pub(crate) fn is(&self, group: &str, kind: &str) -> bool {
+        self.group == group && self.kind == kind
+    }
+}
+
+/// `services` or `deployments.apps`.
+pub(crate) fn qualified(group: &str, plural: &str) -> String {
+    match group {
+        "" => plural.to_owned(),
+        group => format!("{plural}.{group}"),
+    }
+}
+
+/// What a server serves now, by group, version and plural.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    kinds: BTreeMap<(String, String, String), Arc<Kind>>,
+}
+
+impl Registry {
+    /// The kinds built in.
+    pub(crate) fn built_in() -> Registry {
+        let kinds = built_in().into_iter().map(|kind| (key(&kind), Arc::new(kind)));
+        Registry { kinds: kinds.collect() }
+    }
+
+    pub(crate) fn get(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Kind>> {
+        let key = (group.to_owned(), version.to_owned(), plural.to_owned());
+        self.kinds.get(&key).cloned()
+    }
+
+    /// Any version of a resource named `plural.group`.
+    pub(crate) fn by_qualified(&self, name: &str) -> Option<Arc<Kind>> {
+        self.iter().find(|kind| kind.qualified() == name).cloned()
+    }
+
+    /// All kinds, ordered by group, version and plural.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
+        self.kinds.values()
+    }
+
+    /// Serves `kinds` in place of every custom kind of that group and plural.
+    pub(crate) fn replace_custom(&mut self, group: &str, plural: &str, kinds: Vec<Kind>) {
+        self.kinds
+            .retain(|_, kind| !(kind.is_custom() && kind.group == group && kind.plural == plural));
+        for kind in kinds {
+            self.kinds.entry(key(&kind)).or_insert(Arc::new(kind));
+        }
+    }
+}
+
+fn key(kind: &Kind) -> (String, String, String) {
+    (kind.group.clone(), kind.version.clone(), kind.plural.clone())
+}
+
+/// Traits of a built-in kind, for `built_in` to read as a table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trait {
+    Cluster,
+    Status,
+    Scale,
+    Generation,
+    All,
+}
+
+fn built_in() -> Vec<Kind> {
+    use Trait::{All, Cluster, Generation, Scale, Status};
+    vec![
+        kind::<core::v1::Namespace>("v1", "Namespace", "namespaces", "ns", &[Cluster, Status]),
+        kind::<core::v1::Service>("v1", "Service", "services", "svc", &[Status, All]),
+        kind::<core::v1::Endpoints>("v1", "Endpoints", "endpoints", "ep", &[]),
+        kind::<core::v1::Pod>("v1", "Pod", "pods", "po", &[Status, All]),
+        kind::<core::v1::Node>("v1", "Node", "nodes", "no", &[Cluster, Status]),
+        kind::<core::v1::ConfigMap>("v1", "ConfigMap", "configmaps", "cm", &[]),
+        kind::<core::v1::Secret>("v1", "Secret", "secrets", "", &[]),
+        kind::<core::v1::ServiceAccount>("v1", "ServiceAccount", "serviceaccounts", "sa", &[]),
+        kind::<core::v1::Event>("v1", "Event", "events", "ev", &[]),
+        kind::<apps::v1::Deployment>(
+            "apps/v1",
+            "Deployment",
+            "deployments",
+            "deploy",
+            &[Status, Scale, Generation, All],
+        ),
+        kind::<apps::v1::ReplicaSet>(
+            "apps/v1",
+            "ReplicaSet",
+            "replicasets",
+            "rs",
+            &[Status, Scale, Generation, All],
+        ),
+        kind::<discovery::v1::EndpointSlice>(
+            "discovery.k8s.io/v1",
+            "EndpointSlice",
+            "endpointslices",
+            "",
+            &[Generation],
+        ),
+        kind::<coordination::v1::Lease>("coordination.k8s.io/v1", "Lease", "leases", "", &[]),
+        kind::<events::v1::Event>("events.k8s.io/v1", "Event", "events", "ev", &[]),
+        kind::<apiextensions::CustomResourceDefinition>(
+            "apiextensions.k8s.io/v1",
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+            "crd",
+            &[Cluster, Status, Generation],
+        ),
+    ]
+}
+
+fn kind<T: DeserializeOwned + Serialize>(
+    api_version: &str,
+    name: &str,
+    plural: &str,
+    short: &str,
+    traits: &[Trait],
+) -> Kind {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let list = |present: bool, value: &str| match present {
+        true => vec![value.to_owned()],
+        false => Vec::new(),
+    };
+    Kind {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        kind: name.to_owned(),
+        list_kind: format!("{name}List"),
+        plural: plural.to_owned(),
+        singular: name.to_lowercase(),
+        short_names: list(!short.is_empty(), short),
+        categories: list(traits.contains(&Trait::All), "all"),
+        namespaced: !traits.contains(&Trait::Cluster),
+        has_status: traits.contains(&Trait::Status),
+        has_scale: traits.contains(&Trait::Scale),
+        has_generation: traits.contains(&Trait::Generation),
+        fields: Fields::Typed(round_trip::<T>),
+        columns: Vec::new(),
+    }
+}

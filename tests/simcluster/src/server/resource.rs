@@ -1,0 +1,245 @@
+//! The verbs on resources: which rule a request goes to.
+//!
+//! What must stay true: nothing is decided here but the verb; one verb is one critical section, so
+//! two requests never see each other half done.
+
+use std::sync::Arc;
+
+use http::Method;
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+use super::body::check_body;
+use super::delete::{self, Options};
+use super::kinds::Kind;
+use super::list;
+use super::managed::Managers;
+use super::patch::{self, Form};
+use super::present;
+use super::protobuf;
+use super::request::{self, Output, Path, Query};
+use super::selectors::Selection;
+use super::status::{Failure, Outcome};
+use super::store::{State, Store};
+use super::watch::{Scope, Watcher};
+use super::write::{self, Ownership, Target};
+
+/// A request for a resource.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) path: Path,
+    pub(crate) method: Method,
+    pub(crate) content_type: String,
+    pub(crate) manager: String,
+    pub(crate) query: Query,
+    pub(crate) output: Output,
+    pub(crate) body: Bytes,
+}
+
+/// What goes back when nothing failed.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Object { code: u16, body: Vec<u8> },
+    Watch(Box<Watcher>),
+}
+
+fn object(code: u16, value: &Value) -> Outcome<Answer> {
+    let body = serde_json::to_vec(value).map_err(|error| Failure::internal(error.to_string()))?;
+    Ok(Answer::Object { code, body })
+}
+
+/// Does what the request asks for.
+pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
+    let path = &call.path;
+    let kind = store.read(|state| state.registry.get(&path.group, &path.version, &path.plural));
+    let kind = kind.ok_or_else(Failure::no_such_path)?;
+    if kind.namespaced == path.namespace.is_empty() {
+        // A collection across namespaces can be read, and that is all.
+        let read_all = kind.namespaced && path.name.is_empty() && call.method == Method::GET;
+        if !read_all && !kind.namespaced {
+            return Err(Failure::no_such_path());
+        }
+        if !read_all {
+            return Err(Failure::method_not_allowed());
+        }
+    }
+    let known = match path.subresource.as_str() {
+        "" => true,
+        "status" => kind.has_status,
+        "scale" => kind.has_scale,
+        _ => false,
+    };
+    if !known {
+        return Err(Failure::no_such_path());
+    }
+    let target = target(&kind, call)?;
+    if path.subresource == "scale" {
+        return scale(store, call, &target);
+    }
+    match (&call.method, path.name.is_empty()) {
+        (&Method::GET | &Method::HEAD, true) => read_many(store, call, &kind),
+        (&Method::GET | &Method::HEAD, false) if call.query.flag("watch")? == Some(true) => {
+            watch(store, call, &kind, Selection::named(&path.name))
+        }
+        (&Method::GET | &Method::HEAD, false) => {
+            let live = store.read(|state| target.live(state))?;
+            object(200, &present::object(&kind, &live, call.output))
+        }
+        (&Method::POST, true) => {
+            let body = body(call)?;
+            let ownership = Ownership::Update(Managers::default());
+            let new = store.write(|state| write::create(state, &target, body, ownership))?;
+            object(201, &present::object(&kind, &new, call.output))
+        }
+        (&Method::PUT, false) => {
+            let body = body(call)?;
+            let new = store.write(|state| replace(state, &target, body))?;
+            object(200, &present::object(&kind, &new, call.output))
+        }
+        (&Method::PATCH, false) => {
+            let form = Form::of(&call.content_type, &kind)?;
+            let patch = request::parse_body(&call.body, form == Form::Apply)?;
+            let (created, new) = store.write(|state| {
+                let created = state.get(&target.key()).is_none();
+                patch::patch(state, &target, form, patch).map(|new| (created, new))
+            })?;
+            let code = if created { 201 } else { 200 };
+            object(code, &present::object(&kind, &new, call.output))
+        }
+        (&Method::DELETE, false) if path.subresource.is_empty() => {
+            let options = delete_options(call)?;
+            let target = Target {
+                dry_run: target.dry_run || options.dry_run,
+                ..target
+            };
+            let told = store.write(|state| delete::delete(state, &target, &options))?;
+            object(200, &told)
+        }
+        (&Method::DELETE, true) => {
+            let options = delete_options(call)?;
+            let target = Target {
+                dry_run: target.dry_run || options.dry_run,
+                ..target
+            };
+            let selection = selection(call)?;
+            let items = store.write(|state| delete::delete_all(state, &target, &selection));
+            let meta = json!({"resourceVersion": store.read(State::revision).to_string()});
+            let body = present::list(&kind, &list::Page { items, meta }, call.output);
+            Ok(Answer::Object { code: 200, body })
+        }
+        _ => Err(Failure::method_not_allowed()),
+    }
+}
+
+fn target(kind: &Arc<Kind>, call: &Call) -> Outcome<Target> {
+    Ok(Target {
+        kind: kind.clone(),
+        namespace: call.path.namespace.clone(),
+        name: call.path.name.clone(),
+        subresource: call.path.subresource.clone(),
+        dry_run: call.query.dry_run()?,
+        manager: match call.content_type.as_str() {
+            // Server-side apply has no default manager.
+            "application/apply-patch+yaml" => call.query.text("fieldManager").to_owned(),
+            _ => call.manager.clone(),
+        },
+        force: call.query.flag("force")?.unwrap_or_default(),
+        strict: match call.query.text("fieldValidation") {
+            "Strict" => true,
+            "" | "Warn" | "Ignore" => false,
+            other => {
+                return Err(Failure::bad_request(format!(
+                    "fieldValidation parameter: Unsupported value: {other:?}: supported values: \"Ignore\", \"Warn\", \"Strict\""
+                )));
+            }
+        },
+    })
+}
+
+/// Content types the body of a create or replace may have.
+pub(crate) const BODIES: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA_TYPE];
+
+/// The body of a create or replace.
+fn body(call: &Call) -> Outcome<Value> {
+    match call.content_type.as_str() {
+        "application/json" | "" => request::parse_body(&call.body, false),
+        "application/yaml" => request::parse_body(&call.body, true),
+        protobuf::MEDIA_TYPE => protobuf::parse(&call.body),
+        _ => Err(Failure::unsupported_media_type(BODIES)),
+    }
+}
+
+fn replace(state: &mut State, target: &Target, mut body: Value) -> Outcome<Arc<Value>> {
+    let live = target.live(state)?;
+    check_body(target, &mut body)?;
+    if target.kind.is_custom() && super::object::resource_version(&body).is_none() {
+        let mut cause =
+            super::status::Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+        cause.message = "Invalid value: 0x0: must be specified for an update".to_owned();
+        return Err(Failure::invalid(&target.kind, &target.name, &[cause]));
+    }
+    let managers = Managers::for_update(&live, &body);
+    write::change(state, target, &live, body, Ownership::Update(managers))
+}
+
+fn selection(call: &Call) -> Outcome<Selection> {
+    Selection::parse(call.query.text("labelSelector"), call.query.text("fieldSelector"))
+}
+
+fn read_many(store: &Arc<Store>, call: &Call, kind: &Arc<Kind>) -> Outcome<Answer> {
+    let selection = selection(call)?;
+    if call.query.flag("watch")? == Some(true) {
+        return watch(store, call, kind, selection);
+    }
+    let namespace = &call.path.namespace;
+    let page = store.read(|state| list::list(state, kind, namespace, &selection, &call.query))?;
+    let body = present::list(kind, &page, call.output);
+    Ok(Answer::Object { code: 200, body })
+}
+
+fn watch(store: &Arc<Store>, call: &Call, kind: &Arc<Kind>, selection: Selection) -> Outcome<Answer> {
+    let scope = Scope {
+        kind: kind.clone(),
+        resource: kind.storage(),
+        namespace: call.path.namespace.clone(),
+        selection,
+        output: call.output,
+    };
+    let watcher = Watcher::start(store, scope, &call.query)?;
+    Ok(Answer::Watch(Box::new(watcher)))
+}
+
+/// The body of a delete is optional; the query may say the same.
+fn delete_options(call: &Call) -> Outcome<Options> {
+    let body = match call.body.is_empty() {
+        true => Value::Null,
+        false => request::parse_body(&call.body, true)?,
+    };
+    let mut options = Options::read(&body);
+    options.orphan |= call.query.text("propagationPolicy") == "Orphan";
+    Ok(options)
+}
+
+fn scale(store: &Arc<Store>, call: &Call, target: &Target) -> Outcome<Answer> {
+    let scale = match call.method {
+        Method::GET => store.read(|state| target.live(state).map(|live| patch::scale_of(&live)))?,
+        Method::PUT => {
+            let body = body(call)?;
+            if !body.is_object() {
+                return Err(Failure::bad_request("the object provided is not a Scale"));
+            }
+            store.write(|state| patch::set_scale(state, target, &body))?
+        }
+        Method::PATCH => {
+            let form = Form::of(&call.content_type, &target.kind)?;
+            let change = request::parse_body(&call.body, form == Form::Apply)?;
+            store.write(|state| {
+                let now = patch::scale_of(&*target.live(state)?);
+                let scale = patch::patched(&target.kind, &now, form, change)?;
+                patch::set_scale(state, target, &scale)
+            })?
+        }
+        _ => return Err(Failure::method_not_allowed()),
+    };
+    object(200, &scale)
+}

@@ -1,0 +1,257 @@
+//! Label and field selectors.
+//!
+//! What must stay true: a selector that cannot be parsed is a 400, never an empty match; lists,
+//! watches and collection deletes use the same `Selection`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::object;
+use super::status::{Failure, Outcome};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rule {
+    In(String, Vec<String>),
+    NotIn(String, Vec<String>),
+    Exists(String),
+    Absent(String),
+}
+
+impl Rule {
+    fn matches(&self, label: impl Fn(&str) -> Option<String>) -> bool {
+        match self {
+            Rule::In(key, values) => label(key).is_some_and(|value| values.contains(&value)),
+            Rule::NotIn(key, values) => label(key).is_none_or(|value| !values.contains(&value)),
+            Rule::Exists(key) => label(key).is_some(),
+            Rule::Absent(key) => label(key).is_none(),
+        }
+    }
+}
+
+/// Which objects of a kind are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selection {
+    labels: Vec<Rule>,
+    /// Path, value, and whether they must be equal.
+    fields: Vec<(String, String, bool)>,
+}
+
+impl Selection {
+    /// Parses the two selectors of a query.
+    pub(crate) fn parse(labels: &str, fields: &str) -> Outcome<Selection> {
+        Ok(Selection {
+            labels: parse_labels(labels)?,
+            fields: parse_fields(fields)?,
+        })
+    }
+
+    /// Only the object of this name.
+    pub(crate) fn named(name: &str) -> Selection {
+        Selection {
+            labels: Vec::new(),
+            fields: vec![("metadata.name".to_owned(), name.to_owned(), true)],
+        }
+    }
+
+    /// Whether nothing is left out.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// Whether `value` is meant.
+    pub(crate) fn matches(&self, value: &Value) -> bool {
+        let label = |key: &str| Some(object::meta(value, "labels")?.get(key)?.as_str()?.to_owned());
+        let field = |path: &str| {
+            let pointer = format!("/{}", path.replace('.', "/"));
+            // An Event may be stored in either of its versions.
+            let found = value.pointer(&pointer).or_else(|| {
+                let other = match path.split_once('.')? {
+                    ("involvedObject", rest) => format!("/regarding/{rest}"),
+                    ("regarding", rest) => format!("/involvedObject/{rest}"),
+                    _ => return None,
+                };
+                value.pointer(&other)
+            });
+            match found {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Null) | None => String::new(),
+                Some(other) => other.to_string(),
+            }
+        };
+        self.labels.iter().all(|rule| rule.matches(label))
+            && self
+                .fields
+                .iter()
+                .all(|(path, wanted, equal)| (field(path) == *wanted) == *equal)
+    }
+}
+
+/// Whether a `LabelSelector` object selects `labels`.
+pub(crate) fn matches_label_selector(selector: &Value, labels: &Value) -> bool {
+    let label = |key: &str| labels.get(key).and_then(Value::as_str).map(str::to_owned);
+    let empty = serde_json::Map::new();
+    let equal = selector.get("matchLabels").and_then(Value::as_object).unwrap_or(&empty);
+    let expressions = object::items(selector.get("matchExpressions")).all(|expression| {
+        let key = expression["key"].as_str().unwrap_or_default().to_owned();
+        let values = object::items(expression.get("values")).filter_map(Value::as_str);
+        let values: Vec<String> = values.map(str::to_owned).collect();
+        let rule = match expression["operator"].as_str().unwrap_or_default() {
+            "In" => Rule::In(key, values),
+            "NotIn" => Rule::NotIn(key, values),
+            "Exists" => Rule::Exists(key),
+            "DoesNotExist" => Rule::Absent(key),
+            _ => return false,
+        };
+        rule.matches(label)
+    });
+    expressions && equal.iter().all(|(key, value)| label(key).as_deref() == value.as_str())
+}
+
+fn parse_labels(text: &str) -> Outcome<Vec<Rule>> {
+    let parts = split(text);
+    let parts = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            parse_rule(part).ok_or_else(|| {
+                Failure::bad_request(format!(
+                    "unable to parse requirement: found '{part}', expected: a label requirement"
+                ))
+            })
+        })
+        .collect()
+}
+
+/// Splits at commas outside parentheses.
+fn split(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0_i32;
+    for c in text.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        match (c, parts.last_mut()) {
+            (',', _) if depth == 0 => parts.push(String::new()),
+            (_, Some(last)) => last.push(c),
+            (_, None) => {}
+        }
+    }
+    parts
+}
+
+fn parse_rule(part: &str) -> Option<Rule> {
+    let key = |text: &str| {
+        let text = text.trim();
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+        (!text.is_empty() && text.chars().all(fine)).then(|| text.to_owned())
+    };
+    let value = |text: &str| match text.trim() {
+        "" => Some(String::new()),
+        text => key(text),
+    };
+    if let Some(name) = part.strip_prefix('!') {
+        return Some(Rule::Absent(key(name)?));
+    }
+    if let Some((name, wanted)) = part.split_once("!=") {
+        return Some(Rule::NotIn(key(name)?, vec![value(wanted)?]));
+    }
+    if let Some((name, wanted)) = part.split_once("==").or_else(|| part.split_once('=')) {
+        return Some(Rule::In(key(name)?, vec![value(wanted)?]));
+    }
+    if let Some((head, values)) = part.split_once('(') {
+        let values = values.trim_end().strip_suffix(')')?;
+        let values: Option<Vec<String>> = values.split(',').map(value).collect();
+        let mut words = head.split_whitespace();
+        let (name, operator) = (key(words.next()?)?, words.next()?);
+        return match (operator, words.next()) {
+            ("in", None) => Some(Rule::In(name, values?)),
+            ("notin", None) => Some(Rule::NotIn(name, values?)),
+            _ => None,
+        };
+    }
+    Some(Rule::Exists(key(part)?))
+}
+
+fn parse_fields(text: &str) -> Outcome<Vec<(String, String, bool)>> {
+    // What real servers support besides name and namespace, for any kind that has the field.
+    let known = |path: &str| {
+        matches!(
+            path,
+            "metadata.name" | "metadata.namespace" | "spec.nodeName" | "status.phase" | "type" | "reason"
+        ) || path.starts_with("involvedObject.")
+            || path.starts_with("regarding.")
+    };
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let (path, value, equal) = part
+                .split_once("!=")
+                .map(|(path, value)| (path, value, false))
+                .or_else(|| part.split_once("==").map(|(path, value)| (path, value, true)))
+                .or_else(|| part.split_once('=').map(|(path, value)| (path, value, true)))
+                .ok_or_else(|| {
+                    Failure::bad_request(format!("invalid selector: '{text}'; can't understand '{part}'"))
+                })?;
+            match known(path) {
+                true => Ok((path.to_owned(), value.to_owned(), equal)),
+                false => Err(Failure::bad_request(format!("field label not supported: {path}"))),
+            }
+        })
+        .collect()
+}
+
+/// The query part of a request, percent-decoded.
+pub(crate) fn parse_query(query: &str) -> BTreeMap<String, String> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (percent_decode(name), percent_decode(value)))
+        .collect()
+}
+
+/// Decodes `%xx` and `+`; what is not valid UTF-8 becomes the replacement character.
+pub(crate) fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        match (first, tail.get(..2).and_then(hex)) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+                continue;
+            }
+            (b'+', _) => bytes.push(b' '),
+            (other, _) => bytes.push(*other),
+        }
+        rest = tail;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(selector: &str, labels: Value, wanted: bool) {
+        let selection = Selection::parse(selector, "").unwrap();
+        let object = json!({"metadata": {"labels": labels}});
+        assert_eq!(selection.matches(&object), wanted, "{selector} of {object}");
+    }
+
+    #[test]
+    fn label_selectors() {
+        check("", json!({}), true);
+        check("a=b", json!({"a": "b"}), true);
+        check("a==b,c", json!({"a": "b"}), false);
+        check("a!=b", json!({}), true);
+        check("a in (b, c)", json!({"a": "c"}), true);
+        check("a notin (b,c),!d", json!({"a": "c"}), false);
+        check("!d", json!({"a": "c"}), true);
+        assert!(Selection::parse("a in b", "").is_err());
+        assert!(Selection::parse("", "spec.type=x").is_err());
+    }
+}

@@ -1,0 +1,256 @@
+//! Connections and the dispatch of requests.
+//!
+//! What must stay true: every answer that is no success is a `Status`; the store's lock is held only
+//! inside one synchronous step of one request; all tasks of a server live in one set and end with it.
+//!
+//! Refused: a web framework; there are a dozen routes, and their rules (verbs in the query, forms in
+//! `Accept`) are Kubernetes' own.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Body, Bytes, Frame};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::patience::{self, Patient};
+use super::request::{self, Output, Path, Query, Route};
+use super::resource::{self, Answer, Call};
+use super::status::{Failure, Outcome};
+use super::store::Store;
+use super::{discovery, garbage, openapi};
+
+/// Larger bodies are refused, as by a real server.
+const LARGEST_BODY: usize = 3 * 1024 * 1024;
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) store: Arc<Store>,
+    pub(crate) token: String,
+    pub(crate) address: String,
+}
+
+type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// Serves until `stop` is set or its sender is gone; then every connection is dropped.
+pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(garbage::collect(server.store.clone()));
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    tasks.spawn(connection(stream, server.clone()));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            },
+            Some(_) = tasks.join_next() => {}
+        }
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn connection(stream: TcpStream, server: Arc<Server>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let server = server.clone();
+        async move { Ok::<_, Infallible>(answer(&server, request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1_000);
+    // A connection that ends badly is the client's business.
+    let _ = builder
+        .serve_connection(TokioIo::new(Patient::new(stream, patience::LIMIT)), service)
+        .await;
+}
+
+async fn answer<B>(server: &Arc<Server>, request: Request<B>) -> Reply
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match dispatch(server, request).await {
+        Ok(reply) => reply,
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn failed(failure: &Failure) -> Reply {
+    let code = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = reply(code, "application/json", failure.to_json().to_string());
+    if let Some(seconds) = failure.retry_after() {
+        reply
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    reply
+}
+
+fn reply(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()).boxed_unsync());
+    *reply.status_mut() = code;
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    reply
+}
+
+fn json(document: &Value) -> Reply {
+    reply(StatusCode::OK, "application/json", document.to_string())
+}
+
+/// The path without the token some clients can only send there, if the client may go on.
+///
+/// kubectl sends no bearer token over plain HTTP, so a path that starts with `/token/<token>` speaks
+/// for a request without an `Authorization` header. A wrong header is refused either way.
+fn authenticate<'p, B>(server: &Server, request: &'p Request<B>) -> Outcome<&'p str> {
+    let path = request.uri().path();
+    let (vouched, path) = match path
+        .strip_prefix("/token/")
+        .and_then(|rest| rest.split_at_checked(server.token.len()))
+    {
+        Some((token, rest)) => (token == server.token, rest),
+        None => (false, path),
+    };
+    let allowed = match request.headers().get(header::AUTHORIZATION) {
+        None => vouched,
+        Some(sent) => {
+            let sent = sent.to_str().unwrap_or_default();
+            let token = sent.strip_prefix("Bearer ").or_else(|| sent.strip_prefix("bearer "));
+            token.is_some_and(|token| token.trim() == server.token)
+        }
+    };
+    let open = matches!(request::route(path), Some(Route::Health | Route::Version));
+    match allowed || open {
+        true => Ok(path),
+        false => Err(Failure::unauthorized()),
+    }
+}
+
+async fn dispatch<B>(server: &Arc<Server>, request: Request<B>) -> Outcome<Reply>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let path = authenticate(server, &request)?.to_owned();
+    let route = request::route(&path).ok_or_else(Failure::no_such_path)?;
+    if let Route::Resource(path) = route {
+        return on_resource(server, path, request).await;
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Err(Failure::method_not_allowed());
+    }
+    document(server, &route, request.headers())
+}
+
+fn document(server: &Server, route: &Route, headers: &http::HeaderMap) -> Outcome<Reply> {
+    const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let aggregated = request::wants_aggregated_discovery(headers);
+    let found = server.store.read(|state| {
+        let registry = &state.registry;
+        Some(match route {
+            Route::CoreVersions | Route::Groups if aggregated => {
+                discovery::aggregated(registry, *route == Route::CoreVersions)
+            }
+            Route::CoreVersions => discovery::core_versions(&server.address),
+            Route::Groups => discovery::group_list(registry),
+            Route::Group(group) => discovery::group(registry, group)?,
+            Route::Resources(group, version) => discovery::resources(registry, group, version)?,
+            Route::OpenApiIndex => openapi::index(registry),
+            Route::OpenApi(group, version) => openapi::document(registry, group, version)?,
+            Route::OpenApiV2 => openapi::v2_json(),
+            Route::Version => discovery::version(),
+            Route::Health | Route::Resource(_) => Value::Null,
+        })
+    });
+    let found = found.ok_or_else(Failure::no_such_path)?;
+    Ok(match route {
+        Route::Health => reply(StatusCode::OK, "text/plain; charset=utf-8", "ok"),
+        Route::CoreVersions | Route::Groups if aggregated => reply(StatusCode::OK, AGGREGATED, found.to_string()),
+        Route::OpenApiV2 if !accepts_json(headers) => {
+            let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+            reply(StatusCode::OK, content_type, openapi::v2_protobuf())
+        }
+        _ => json(&found),
+    })
+}
+
+fn accepts_json(headers: &http::HeaderMap) -> bool {
+    let kinds = request::accepted(headers);
+    kinds
+        .iter()
+        .any(|(kind, _)| matches!(kind.as_str(), "application/json" | "*/*" | "application/*"))
+}
+
+async fn on_resource<B>(server: &Arc<Server>, path: Path, request: Request<B>) -> Outcome<Reply>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (head, body) = request.into_parts();
+    let query = Query::parse(head.uri.query().unwrap_or_default());
+    let output = request::output(&head.headers, &query)?;
+    let call = Call {
+        path,
+        method: head.method,
+        content_type: request::content_type(&head.headers),
+        manager: match query.text("fieldManager") {
+            "" => request::default_manager(&head.headers),
+            manager => manager.to_owned(),
+        },
+        query,
+        output,
+        body: read(body).await?,
+    };
+    Ok(match resource::handle(&server.store, &call)? {
+        Answer::Object { code, body } => {
+            let code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
+            reply(code, "application/json", body)
+        }
+        Answer::Watch(watcher) => {
+            let chunks = watcher.into_stream();
+            let frames = chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)));
+            let mut reply = Response::new(StreamBody::new(frames).boxed_unsync());
+            let kind = match output {
+                Output::Table(_) => "application/json;as=Table;g=meta.k8s.io;v=v1",
+                _ => "application/json",
+            };
+            let headers = reply.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+            reply
+        }
+    })
+}
+
+async fn read<B>(body: B) -> Outcome<Bytes>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failure::too_large(LARGEST_BODY)),
+        Err(error) => Err(Failure::bad_request(format!("reading the body failed: {error}"))),
+    }
+}

@@ -1,0 +1,184 @@
+//! The real kubectl against a cluster; skipped where there is none.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use common::*;
+use meridian_simcluster::SimCluster;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+struct Kubectl {
+    kubeconfig: PathBuf,
+    _cluster: SimCluster,
+}
+
+impl Drop for Kubectl {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.kubeconfig);
+    }
+}
+
+impl Kubectl {
+    /// A cluster and a kubectl for it; `None` when there is no kubectl.
+    async fn start(test: &str) -> Option<Kubectl> {
+        let version = Command::new("kubectl").args(["version", "--client"]).output().await;
+        if !version.is_ok_and(|output| output.status.success()) {
+            let required = std::env::var_os("MERIDIAN_PEERS").is_some();
+            assert!(!required, "MERIDIAN_PEERS is set, but there is no kubectl");
+            println!("skipped: no kubectl on the path");
+            return None;
+        }
+        let (cluster, _) = cluster().await;
+        let name = format!("simcluster-{test}-{}.kubeconfig", std::process::id());
+        let kubeconfig = std::env::temp_dir().join(name);
+        std::fs::write(&kubeconfig, cluster.kubeconfig(cluster.address())).unwrap();
+        Some(Kubectl {
+            kubeconfig,
+            _cluster: cluster,
+        })
+    }
+
+    async fn run(&self, arguments: &str, input: &str) -> (bool, String) {
+        let mut child = Command::new("kubectl")
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(arguments.split_whitespace())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).await.unwrap();
+        drop(stdin);
+        let output = tokio::time::timeout(LIMIT * 3, child.wait_with_output())
+            .await
+            .unwrap()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Runs a command that must succeed and say `wanted`.
+    async fn check(&self, arguments: &str, input: &str, wanted: &str) {
+        let (success, text) = self.run(arguments, input).await;
+        assert!(success && text.contains(wanted), "kubectl {arguments}: {text}");
+    }
+
+    /// Runs a command that must fail and say `wanted`.
+    async fn check_failure(&self, arguments: &str, input: &str, wanted: &str) {
+        let (success, text) = self.run(arguments, input).await;
+        assert!(!success && text.contains(wanted), "kubectl {arguments}: {text}");
+    }
+}
+
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+spec:
+  selector:
+    app: web
+  ports:
+  - name: http
+    port: 80
+";
+
+#[tokio::test]
+async fn objects_from_birth_to_death() {
+    let Some(kubectl) = Kubectl::start("objects").await else {
+        return;
+    };
+    kubectl.check("get namespaces", "", "kube-system   Active").await;
+    kubectl.check("create -f -", SERVICE, "service/web created").await;
+    kubectl.check_failure("create -f -", SERVICE, "AlreadyExists").await;
+    kubectl.check("get service web", "", "ClusterIP   10.96.").await;
+    kubectl.check("get service web -o yaml", "", "clusterIP: 10.96.").await;
+    kubectl
+        .check("annotate service web a=b", "", "service/web annotated")
+        .await;
+    kubectl.check("label service web c=d", "", "service/web labeled").await;
+    kubectl
+        .check(
+            "patch service web -p {\"spec\":{\"ports\":[{\"port\":81,\"name\":\"b\"}]}}",
+            "",
+            "patched",
+        )
+        .await;
+    kubectl.check("get service web", "", "80/TCP").await;
+    kubectl.check("get services -l c=d -o name", "", "service/web").await;
+    let wrong = SERVICE.replace("selector", "selektor");
+    kubectl
+        .check_failure("apply -f -", &wrong, "unknown field \"spec.selektor\"")
+        .await;
+    kubectl.check("delete service web", "", "\"web\" deleted").await;
+    kubectl.check_failure("get service web", "", "NotFound").await;
+    kubectl
+        .check("create namespace shop", "", "namespace/shop created")
+        .await;
+    kubectl
+        .check(
+            "create configmap -n shop map --from-literal=k=v",
+            "",
+            "configmap/map created",
+        )
+        .await;
+    kubectl
+        .check(
+            "create deployment -n shop web --image=web:1 --replicas=2",
+            "",
+            "deployment.apps/web created",
+        )
+        .await;
+    kubectl
+        .check("get deployment -n shop web -o jsonpath={.spec.replicas}", "", "2")
+        .await;
+    kubectl
+        .check(
+            "scale deployment -n shop web --replicas=3",
+            "",
+            "deployment.apps/web scaled",
+        )
+        .await;
+    kubectl.check("delete namespace shop", "", "\"shop\" deleted").await;
+}
+
+#[tokio::test]
+async fn server_side_apply_and_diff() {
+    let Some(kubectl) = Kubectl::start("apply").await else {
+        return;
+    };
+    let apply = "apply --server-side -f -";
+    kubectl.check(apply, SERVICE, "service/web serverside-applied").await;
+    kubectl.check("diff --server-side -f -", SERVICE, "").await;
+    let other = SERVICE.replace("port: 80", "port: 80\n    targetPort: 8080");
+    let (same, text) = kubectl.run("diff --server-side -f -", &other).await;
+    assert!(!same && text.contains("+    targetPort: 8080"), "{text}");
+    kubectl
+        .check("apply --server-side --field-manager=other -f -", SERVICE, "applied")
+        .await;
+    let conflicting = SERVICE.replace("app: web", "app: else");
+    kubectl
+        .check_failure(apply, &conflicting, "conflict with \"other\": .spec.selector")
+        .await;
+}
+
+#[tokio::test]
+async fn client_side_apply() {
+    let Some(kubectl) = Kubectl::start("client-apply").await else {
+        return;
+    };
+    kubectl.check("apply -f -", SERVICE, "service/web created").await;
+    kubectl.check("apply -f -", SERVICE, "service/web unchanged").await;
+    let other = SERVICE.replace("app: web", "app: other");
+    kubectl.check("apply -f -", &other, "service/web configured").await;
+    kubectl
+        .check("get service web -o jsonpath={.spec.selector.app}", "", "other")
+        .await;
+}

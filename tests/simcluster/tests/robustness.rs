@@ -1,0 +1,228 @@
+//! Whatever is sent, the answer is an object or a `Status`, never a broken connection or a 500.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+/// Every pointer into a value, itself first.
+fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                pointers(value, &format!("{at}/{}", name.replace('/', "~1")), found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                pointers(value, &format!("{at}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+struct Sender {
+    client: Client<HttpConnector, Full<Bytes>>,
+    base: String,
+    token: String,
+}
+
+impl Sender {
+    async fn send(&self, method: Method, path: &str, kind: &str, body: &str) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(format!("{}{path}", self.base))
+            .header(header::CONTENT_TYPE, kind)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Full::new(Bytes::from(body.to_owned())))
+            .unwrap();
+        let answer = self.client.request(request).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{method} {path} {body}: {error:?}"));
+        let code = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (code, serde_json::from_slice(&body).unwrap())
+    }
+
+    /// Sends and checks that the server had an answer.
+    async fn check(&self, method: Method, path: &str, kind: &str, body: &str) {
+        let (code, answer) = self.send(method.clone(), path, kind, body).await;
+        assert!(code < 500, "{method} {path} {body}: {answer}");
+        assert!(answer["kind"].is_string(), "{method} {path} {body}: {answer}");
+        if code >= 400 {
+            assert_eq!(
+                (&answer["kind"], &answer["code"]),
+                (&json!("Status"), &json!(code)),
+                "{answer}"
+            );
+        }
+    }
+}
+
+fn objects() -> Vec<(&'static str, Value)> {
+    let typed = |version: &str, kind: &str, mut object: Value| {
+        object["apiVersion"] = json!(version);
+        object["kind"] = json!(kind);
+        object["metadata"]["labels"] = json!({"app": "a"});
+        object["metadata"]["finalizers"] = json!(["example.com/f"]);
+        object["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u"}]);
+        object["metadata"]["managedFields"] = json!([{"manager": "m", "operation": "Update",
+            "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"k:{\"a\":1}": {".": {}}}}}]);
+        object
+    };
+    let endpoint = json!({"addresses": ["10.0.0.1"], "conditions": {"ready": true}});
+    let slice = json!({"metadata": {"name": "a"}, "addressType": "IPv4", "endpoints": [endpoint],
+        "ports": [{"name": "http", "port": 80}]});
+    let definition = json!({"metadata": {"name": "as.example.com"}, "spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"plural": "as", "kind": "A"},
+        "versions": [{"name": "v1", "served": true, "storage": true,
+            "subresources": {"status": {}},
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+                "spec": {"type": "object", "properties": {"x": {"type": "string", "default": "y"}}}}}}}],
+    }});
+    let extensions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    vec![
+        (
+            "/api/v1/namespaces",
+            typed(
+                "v1",
+                "Namespace",
+                json!({"metadata": {"name": "a"}, "spec": {}, "status": {"phase": "Active"}}),
+            ),
+        ),
+        (
+            "/api/v1/namespaces/default/services",
+            typed("v1", "Service", service("a")),
+        ),
+        (
+            "/apis/apps/v1/namespaces/default/deployments",
+            typed("apps/v1", "Deployment", deployment("a", 1)),
+        ),
+        (
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+            typed("discovery.k8s.io/v1", "EndpointSlice", slice),
+        ),
+        (
+            extensions,
+            typed("apiextensions.k8s.io/v1", "CustomResourceDefinition", definition),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn no_part_of_an_object_breaks_the_server() {
+    let (cluster, _) = cluster().await;
+    let kubeconfig = cluster.kubeconfig(cluster.address());
+    let sender = Sender {
+        client: Client::builder(TokioExecutor::new()).build_http(),
+        base: format!("http://{}", cluster.address()),
+        token: kubeconfig
+            .split("token: ")
+            .nth(1)
+            .unwrap()
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned(),
+    };
+    let junk = [
+        json!(null),
+        json!(7),
+        json!("junk"),
+        json!([]),
+        json!([3]),
+        json!({}),
+        json!({"a": [{}]}),
+    ];
+    let json_type = "application/json";
+    for (path, object) in objects() {
+        let (code, made) = sender.send(Method::POST, path, json_type, &object.to_string()).await;
+        assert_eq!(code, 201, "{made}");
+        let mut found = Vec::new();
+        pointers(&object, "", &mut found);
+        for pointer in found {
+            for junk in &junk {
+                let mut body = object.clone();
+                *body.pointer_mut(&pointer).unwrap() = junk.clone();
+                let text = body.to_string();
+                let one = format!("{path}/a?dryRun=All&fieldManager=m&force=true");
+                let one = one.replace(
+                    "customresourcedefinitions/a",
+                    "customresourcedefinitions/as.example.com",
+                );
+                sender
+                    .check(Method::POST, &format!("{path}?dryRun=All"), json_type, &text)
+                    .await;
+                sender.check(Method::PUT, &one, json_type, &text).await;
+                sender
+                    .check(Method::PATCH, &one, "application/merge-patch+json", &text)
+                    .await;
+                sender
+                    .check(Method::PATCH, &one, "application/strategic-merge-patch+json", &text)
+                    .await;
+                sender
+                    .check(Method::PATCH, &one, "application/apply-patch+yaml", &text)
+                    .await;
+                let operations = json!([{"op": "replace", "path": pointer, "value": junk}]).to_string();
+                sender
+                    .check(Method::PATCH, &one, "application/json-patch+json", &operations)
+                    .await;
+                sender.check(Method::DELETE, &one, json_type, &text).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_query_breaks_the_server() {
+    let (cluster, _) = cluster().await;
+    let path = "/api/v1/namespaces/default/configmaps?timeoutSeconds=1";
+    for name in [
+        "limit",
+        "continue",
+        "resourceVersion",
+        "resourceVersionMatch",
+        "labelSelector",
+        "fieldSelector",
+        "sendInitialEvents",
+        "allowWatchBookmarks",
+        "dryRun",
+        "fieldValidation",
+        "force",
+    ] {
+        for value in [
+            "",
+            "-1",
+            "99999999999999999999",
+            "a%2Cb",
+            "%ff",
+            "a(",
+            "a%20in%20(",
+            ")",
+            "1%3A%2F",
+            "Exact",
+        ] {
+            for watch in ["", "&watch=1"] {
+                // A watch that starts would only end after a second.
+                let path = format!("{path}{watch}&{name}={value}");
+                let found = tokio::time::timeout(Duration::from_millis(20), get(&cluster, &path));
+                if let Ok(found) = found.await {
+                    let wanted = found.code < 500 || found.body["reason"] == "Timeout";
+                    assert!(wanted, "{name}={value}: {}", found.body);
+                }
+            }
+        }
+    }
+    assert_eq!(get(&cluster, "/readyz").await.code, 200);
+}
