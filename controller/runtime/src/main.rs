@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("meridian: {error:#}");
+            eprintln!("meridian: {}", meridian_controller_apply::describe(error.as_ref()));
             ExitCode::FAILURE
         }
     }

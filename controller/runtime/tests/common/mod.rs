@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -43,15 +44,11 @@ impl Federation {
             .expect("a free port");
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("host"), host.kubeconfig(host.address())).expect("written");
-        let port = std::net::UdpSocket::bind("127.0.0.1:0")
-            .expect("a free port")
-            .local_addr()
-            .expect("an address");
         let client = client(&host).await;
         let mut federation = Self {
             host: client,
             members: Vec::new(),
-            dns: port,
+            dns: dns_address(),
             _host: host,
             folder,
             child: None,
@@ -208,6 +205,15 @@ impl Federation {
             .await
             .ok()
     }
+}
+
+/// An address of its own for the DNS server, and a port that the system hands out to nobody. A free port asked
+/// of the system may be a client's own by the time the server wants it, or wants it again.
+fn dns_address() -> SocketAddr {
+    static TAKEN: AtomicU8 = AtomicU8::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let number = TAKEN.fetch_add(1, Ordering::Relaxed);
+    SocketAddr::from(([127, 128 | high, low, number], 5300))
 }
 
 impl Drop for Federation {
