@@ -175,9 +175,13 @@ async fn discovery_both_ways() {
                 "",
                 "apiextensions.k8s.io",
                 "apps",
+                "autoscaling",
+                "batch",
                 "coordination.k8s.io",
                 "discovery.k8s.io",
-                "events.k8s.io"
+                "events.k8s.io",
+                "networking.k8s.io",
+                "rbac.authorization.k8s.io",
             ]
         );
         let apps = discovery.get("apps").unwrap();

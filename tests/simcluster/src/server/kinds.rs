@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::{apps, coordination, core, discovery, events};
+use k8s_openapi::api::{apps, autoscaling, batch, coordination, core, discovery, events, networking, rbac};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -178,6 +178,60 @@ fn built_in() -> Vec<Kind> {
             "replicasets",
             "rs",
             &[Status, Scale, Generation, All],
+        ),
+        kind::<apps::v1::StatefulSet>(
+            "apps/v1",
+            "StatefulSet",
+            "statefulsets",
+            "sts",
+            &[Status, Scale, Generation, All],
+        ),
+        kind::<apps::v1::DaemonSet>("apps/v1", "DaemonSet", "daemonsets", "ds", &[Status, Generation, All]),
+        kind::<batch::v1::Job>("batch/v1", "Job", "jobs", "", &[Status, Generation, All]),
+        kind::<batch::v1::CronJob>("batch/v1", "CronJob", "cronjobs", "cj", &[Status, Generation, All]),
+        kind::<autoscaling::v2::HorizontalPodAutoscaler>(
+            "autoscaling/v2",
+            "HorizontalPodAutoscaler",
+            "horizontalpodautoscalers",
+            "hpa",
+            &[Status, All],
+        ),
+        kind::<networking::v1::Ingress>(
+            "networking.k8s.io/v1",
+            "Ingress",
+            "ingresses",
+            "ing",
+            &[Status, Generation],
+        ),
+        kind::<networking::v1::IngressClass>(
+            "networking.k8s.io/v1",
+            "IngressClass",
+            "ingressclasses",
+            "",
+            &[Cluster, Generation],
+        ),
+        kind::<networking::v1::NetworkPolicy>(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            "networkpolicies",
+            "netpol",
+            &[Generation],
+        ),
+        kind::<rbac::v1::Role>("rbac.authorization.k8s.io/v1", "Role", "roles", "", &[]),
+        kind::<rbac::v1::RoleBinding>("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", "", &[]),
+        kind::<rbac::v1::ClusterRole>(
+            "rbac.authorization.k8s.io/v1",
+            "ClusterRole",
+            "clusterroles",
+            "",
+            &[Cluster],
+        ),
+        kind::<rbac::v1::ClusterRoleBinding>(
+            "rbac.authorization.k8s.io/v1",
+            "ClusterRoleBinding",
+            "clusterrolebindings",
+            "",
+            &[Cluster],
         ),
         kind::<discovery::v1::EndpointSlice>(
             "discovery.k8s.io/v1",
