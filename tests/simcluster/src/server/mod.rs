@@ -4,9 +4,10 @@
 //! HTTP connections.
 //!
 //! ```text
-//! serve, patience   connections, authentication, dispatch
+//! serve, tls, patience   connections and dispatch     health   probes
+//! access/    who sends a request, and whether they may
 //! resource   verbs            request, protobuf   reading     discovery, openapi
-//! list watch delete patch     garbage   what follows from writes
+//! list watch delete patch     follow, garbage   what follows from writes
 //! write      the one road into the store
 //! body convert                what is written, and in which version
 //! managed merge fields shape  ownership and merging
@@ -14,6 +15,7 @@
 //! store      objects, versions, history          kinds   what is served
 //! ```
 
+mod access;
 mod addresses;
 mod body;
 mod columns;
@@ -23,7 +25,9 @@ mod defaults;
 mod delete;
 mod discovery;
 mod fields;
+mod follow;
 mod garbage;
+mod health;
 mod json_path;
 mod kinds;
 mod list;
@@ -43,6 +47,7 @@ mod serve;
 mod shape;
 mod status;
 mod store;
+mod tls;
 mod validate;
 mod watch;
 mod write;
@@ -51,12 +56,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::json;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use self::access::authentication::Credentials;
+use self::access::tokens::Tokens;
+use self::access::{accounts, bootstrap, rbac};
 use self::managed::Managers;
 use self::serve::Server;
 use self::store::{State, Store};
+pub use self::tls::Authority;
 use self::write::{Ownership, Target};
 
 /// How a cluster starts.
@@ -66,6 +77,8 @@ pub struct ClusterOptions {
     pub name: String,
     /// Bearer token that clients must send; one of its own, if not given.
     pub token: Option<String>,
+    /// Who signs the server's certificate; plain HTTP, if nobody does.
+    pub authority: Option<Authority>,
 }
 
 impl Default for ClusterOptions {
@@ -80,7 +93,14 @@ impl ClusterOptions {
         ClusterOptions {
             name: name.to_owned(),
             token: None,
+            authority: None,
         }
+    }
+
+    /// The same over TLS, with an authority that other clusters may share.
+    pub fn with_tls(mut self, authority: &Authority) -> Self {
+        self.authority = Some(authority.clone());
+        self
     }
 }
 
@@ -94,8 +114,7 @@ pub struct SimCluster {
 struct Handle {
     name: String,
     address: SocketAddr,
-    token: String,
-    store: Arc<Store>,
+    server: Arc<Server>,
     /// Set, or gone with the last handle, it ends the server.
     stop: tokio::sync::watch::Sender<bool>,
 }
@@ -105,25 +124,26 @@ impl SimCluster {
     pub async fn start(options: ClusterOptions) -> std::io::Result<SimCluster> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let store = Arc::new(Store::new());
-        store
-            .write(populate)
-            .map_err(|failure| std::io::Error::other(failure.to_json().to_string()))?;
         let own_token = || format!("{:016x}{:016x}", object::random(), object::random());
         let token = options.token.unwrap_or_else(own_token);
-        let server = Server {
-            store: store.clone(),
-            token: token.clone(),
+        let server = Arc::new(Server {
+            store: Arc::new(Store::new()),
+            credentials: Credentials {
+                token,
+                tokens: Tokens::new()?,
+            },
             address: address.to_string(),
-        };
+            authority: options.authority,
+        });
+        let populated = server.store.write(|state| populate(state, &server));
+        populated.map_err(|failure| std::io::Error::other(failure.to_json().to_string()))?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        tokio::spawn(serve::serve(listener, Arc::new(server), stopped));
+        tokio::spawn(serve::serve(listener, server.clone(), stopped));
         Ok(SimCluster {
             handle: Arc::new(Handle {
                 name: options.name,
                 address,
-                token,
-                store,
+                server,
                 stop,
             }),
         })
@@ -134,7 +154,8 @@ impl SimCluster {
     pub fn twin(&self) -> ClusterOptions {
         ClusterOptions {
             name: self.handle.name.clone(),
-            token: Some(self.handle.token.clone()),
+            token: Some(self.handle.server.credentials.token.clone()),
+            authority: self.handle.server.authority.clone(),
         }
     }
 
@@ -148,20 +169,59 @@ impl SimCluster {
         self.handle.address
     }
 
-    /// A kubeconfig for `server`, this cluster's own address or that of a proxy before it.
-    ///
-    /// The token is there twice: as the user's bearer token, and in the path of the server's URL,
-    /// because kubectl sends bearer tokens over TLS only.
+    /// The administrator's kubeconfig for `server`, this cluster's own address or that of a proxy before it.
     pub fn kubeconfig(&self, server: SocketAddr) -> String {
-        let Handle { name, token, .. } = &*self.handle;
-        let name = json!(name);
+        self.kubeconfig_for(server, &self.handle.server.credentials.token)
+    }
+
+    /// The kubeconfig of whoever has `token`, as `kubectl create token` makes them.
+    ///
+    /// Over plain HTTP the token is there twice: as the user's bearer token, and in the path of the
+    /// server's URL, because kubectl sends bearer tokens over TLS only.
+    pub fn kubeconfig_for(&self, server: SocketAddr, token: &str) -> String {
+        let path = match &self.handle.server.authority {
+            Some(_) => String::new(),
+            None => format!("/token/{token}"),
+        };
+        self.kubeconfig_with(server, &path, &json!({"token": token}))
+    }
+
+    /// The kubeconfig of `user`, who may be in a group, with a certificate that says so.
+    ///
+    /// Fails without TLS, where nobody can show a certificate.
+    pub fn kubeconfig_of(&self, server: SocketAddr, user: &str, group: Option<&str>) -> std::io::Result<String> {
+        let authority = self.handle.server.authority.as_ref();
+        let authority = authority.ok_or_else(|| std::io::Error::other("the cluster serves plain HTTP"))?;
+        let (certificate, key) = authority.client(user, group)?;
+        let credentials = json!({
+            "client-certificate-data": BASE64.encode(certificate),
+            "client-key-data": BASE64.encode(key),
+        });
+        Ok(self.kubeconfig_with(server, "", &credentials))
+    }
+
+    fn kubeconfig_with(&self, server: SocketAddr, path: &str, credentials: &Value) -> String {
+        let (scheme, trust) = match &self.handle.server.authority {
+            Some(authority) => {
+                let data = BASE64.encode(authority.certificate());
+                ("https", format!("\n    certificate-authority-data: {data}"))
+            }
+            None => ("http", String::new()),
+        };
+        let credentials: String = credentials
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(field, value)| format!("\n    {field}: {}", value.as_str().unwrap_or_default()))
+            .collect();
+        let name = json!(self.handle.name);
         format!(
             "apiVersion: v1\n\
              kind: Config\n\
              clusters:\n\
-             - name: {name}\n  cluster:\n    server: http://{server}/token/{token}\n\
+             - name: {name}\n  cluster:\n    server: {scheme}://{server}{path}{trust}\n\
              users:\n\
-             - name: {name}\n  user:\n    token: {token}\n\
+             - name: {name}\n  user:{credentials}\n\
              contexts:\n\
              - name: {name}\n  context:\n    cluster: {name}\n    user: {name}\n    namespace: default\n\
              current-context: {name}\n"
@@ -171,13 +231,14 @@ impl SimCluster {
     /// When the write that made `resource_version` was committed, while the history reaches back to it.
     pub fn committed_at(&self, resource_version: u64) -> Option<Instant> {
         self.handle
+            .server
             .store
             .read(|state| state.event(resource_version).map(|event| event.committed))
     }
 
     /// Forgets the watch history: watches from older versions get 410 Gone.
     pub fn compact(&self) {
-        self.handle.store.write(State::compact);
+        self.handle.server.store.write(State::compact);
     }
 
     /// Stops the server and cuts its connections.
@@ -187,23 +248,25 @@ impl SimCluster {
 }
 
 /// What every cluster has from the start.
-fn populate(state: &mut State) -> status::Outcome<()> {
-    let Some(kind) = state.registry.by_qualified("namespaces") else {
-        return Ok(());
-    };
-    for name in ["default", "kube-system", "kube-public"] {
-        let target = Target {
-            kind: kind.clone(),
-            namespace: String::new(),
-            name: String::new(),
-            subresource: String::new(),
-            dry_run: false,
-            manager: "kube-apiserver".to_owned(),
-            force: false,
-            strict: false,
-        };
-        let namespace = json!({"metadata": {"name": name}});
-        write::create(state, &target, namespace, Ownership::Update(Managers::default()))?;
+fn populate(state: &mut State, server: &Server) -> status::Outcome<()> {
+    let namespaces = ["default", "kube-system", "kube-public"].map(|name| json!({"metadata": {"name": name}}));
+    let roles = (rbac::GROUP, "clusterroles");
+    let bindings = (rbac::GROUP, "clusterrolebindings");
+    let objects = namespaces.into_iter().map(|object| (("", "namespaces"), object));
+    let objects = objects.chain(bootstrap::cluster_roles().into_iter().map(|object| (roles, object)));
+    let objects = objects.chain(
+        bootstrap::cluster_role_bindings()
+            .into_iter()
+            .map(|object| (bindings, object)),
+    );
+    for ((group, plural), object) in objects {
+        if let Some(kind) = state.registry.get(group, "v1", plural) {
+            let ownership = Ownership::Update(Managers::default());
+            write::create(state, &Target::own(&kind, ""), object, ownership)?;
+        }
     }
+    // Nobody must ever see a namespace of the start without its ServiceAccount.
+    let written = state.written_since(0);
+    accounts::sweep(state, &written, server.material());
     Ok(())
 }
