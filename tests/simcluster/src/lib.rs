@@ -9,10 +9,10 @@
 //! a real `kube-apiserver`, because it is not available where the tests and the demo must run.
 //!
 //! Not simulated: CEL rules, `pattern` and `format` of schemas, conversion webhooks, the scale subresource of
-//! custom resources, `Warning` headers, RBAC (one token may do everything), TLS, `exec`, `log` and `eviction`
-//! of pods, ReplicaSets (a Deployment makes its pods itself), grace periods, foreground deletion (it is
-//! background), Endpoints objects, more than one EndpointSlice per Service, the StatefulSet, DaemonSet, Job
-//! and HPA kinds, and whatever an API server does at its own start (nodes, default ServiceAccounts).
+//! custom resources, `Warning` headers, field and label selectors in access reviews, published keys of
+//! ServiceAccount tokens, `exec`, `log` and `eviction` of pods, ReplicaSets (a Deployment makes its pods
+//! itself), grace periods, foreground deletion (it is background), Endpoints objects, more than one
+//! EndpointSlice per Service, the StatefulSet, DaemonSet, Job and HPA kinds, and nodes.
 //!
 //! ```text
 //! server/     the API server: one module per rule of the API
@@ -27,5 +27,5 @@ mod server;
 pub mod workload;
 
 pub use proxy::{Fault, FaultProxy};
-pub use server::{ClusterOptions, SimCluster};
+pub use server::{Authority, ClusterOptions, SimCluster};
 pub use workload::{READY_ANNOTATION, WorkloadOptions, Workloads};

@@ -43,7 +43,7 @@ async fn a_token_is_required() {
         let answer = send(request.body(Full::<Bytes>::default()).unwrap()).await;
         assert_eq!(answer.code, code, "{header:?}: {}", answer.body);
     };
-    check(None, 401).await;
+    check(None, 403).await;
     check(Some("Bearer wrong"), 401).await;
     let request = Request::get(format!("http://{}/readyz", cluster.address()));
     assert_eq!(send(request.body(Full::<Bytes>::default()).unwrap()).await.code, 200);
@@ -175,6 +175,8 @@ async fn discovery_both_ways() {
                 "",
                 "apiextensions.k8s.io",
                 "apps",
+                "authentication.k8s.io",
+                "authorization.k8s.io",
                 "autoscaling",
                 "batch",
                 "coordination.k8s.io",

@@ -115,6 +115,7 @@ fn kinds_of(definition: &Value) -> Vec<Kind> {
                 has_status: version.pointer("/subresources/status").is_some(),
                 has_scale: false,
                 has_generation: true,
+                stored: true,
                 fields: Fields::Schema(Arc::new(schema.unwrap_or_default())),
                 columns: object::items(version.get("additionalPrinterColumns"))
                     .map(column)

@@ -22,6 +22,14 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 
+/// What can be done with the objects of a kind, or with a question.
+fn verbs(kind: &Kind) -> &'static [&'static str] {
+    match kind.stored {
+        true => &VERBS,
+        false => &["create"],
+    }
+}
+
 /// The versions of a group in order of preference, each with its kinds.
 type Versions<'r> = Vec<(&'r str, Vec<&'r Arc<Kind>>)>;
 
@@ -135,7 +143,7 @@ fn one_resource(kind: &Kind) -> Vec<Value> {
         "singularName": kind.singular,
         "namespaced": kind.namespaced,
         "kind": kind.kind,
-        "verbs": VERBS,
+        "verbs": verbs(kind),
     });
     if !kind.short_names.is_empty() {
         whole["shortNames"] = json!(kind.short_names);
@@ -150,9 +158,9 @@ fn one_resource(kind: &Kind) -> Vec<Value> {
             "singularName": "",
             "namespaced": kind.namespaced,
             "kind": scope,
-            "verbs": ["get", "patch", "update"],
+            "verbs": verbs_of_part(name),
         });
-        if name == "scale" {
+        if (group, version) != (&kind.group, &kind.version) {
             part["group"] = json!(group);
             part["version"] = json!(version);
         }
@@ -169,7 +177,17 @@ fn subresources(kind: &Kind) -> Vec<(&str, &str, &str, &str)> {
     if kind.has_scale {
         parts.push(("scale", "autoscaling", "v1", "Scale"));
     }
+    if kind.is("", "ServiceAccount") {
+        parts.push(("token", "authentication.k8s.io", "v1", "TokenRequest"));
+    }
     parts
+}
+
+fn verbs_of_part(name: &str) -> &'static [&'static str] {
+    match name {
+        "token" => &["create"],
+        _ => &["get", "patch", "update"],
+    }
 }
 
 /// `/api` or `/apis` in one document.
@@ -207,7 +225,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
         "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
         "scope": scope,
         "singularResource": kind.singular,
-        "verbs": VERBS,
+        "verbs": verbs(kind),
     });
     if !kind.short_names.is_empty() {
         resource["shortNames"] = json!(kind.short_names);
@@ -221,7 +239,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
             json!({
                 "subresource": name,
                 "responseKind": {"group": group, "version": version, "kind": shown},
-                "verbs": ["get", "patch", "update"],
+                "verbs": verbs_of_part(name),
             })
         })
         .collect();

@@ -14,34 +14,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::crd::CLEANUP_FINALIZER;
-use super::store::{Key, State, Store};
+use super::store::{Key, State, Written};
 use super::{delete, object};
 
-/// Runs until dropped.
-pub(crate) async fn collect(store: Arc<Store>) {
-    let mut changes = store.changes();
-    let mut seen = 0;
-    loop {
-        seen = store.write(|state| sweep(state, seen));
-        if *changes.borrow_and_update() <= seen && changes.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Acts on everything written after `seen`; returns the version up to which it looked.
-fn sweep(state: &mut State, seen: u64) -> u64 {
-    let upto = state.revision();
-    // When the history was compacted meanwhile, what it would have told is lost: look at everything.
-    let events: Vec<(Key, Arc<Value>, bool)> = match state.since(seen) {
-        Some(events) => events
-            .map(|event| (event.key.clone(), event.object.clone(), event.removed))
-            .collect(),
-        None => state.everything(),
-    };
-    for (key, object, removed) in events {
-        if removed {
-            if let Some(uid) = object::uid(&object) {
+/// Acts on what was written.
+pub(crate) fn sweep(state: &mut State, written: &[Written]) {
+    for Written { key, object, removed } in written {
+        if *removed {
+            if let Some(uid) = object::uid(object) {
                 state
                     .owned_by(uid)
                     .iter()
@@ -50,8 +30,8 @@ fn sweep(state: &mut State, seen: u64) -> u64 {
             finish_namespace(state, &key.namespace);
             finish_definition(state, &key.resource);
         } else {
-            if object::owner_uids(&object).next().is_some() {
-                release(state, &key);
+            if object::owner_uids(object).next().is_some() {
+                release(state, key);
             }
             match &*key.resource {
                 "namespaces" => finish_namespace(state, &key.name),
@@ -62,7 +42,6 @@ fn sweep(state: &mut State, seen: u64) -> u64 {
             }
         }
     }
-    upto
 }
 
 /// Deletes an object whose owners are all gone; otherwise takes only the gone ones out of it.

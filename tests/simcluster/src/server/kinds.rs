@@ -10,7 +10,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::{apps, autoscaling, batch, coordination, core, discovery, events, networking, rbac};
+use k8s_openapi::api::{
+    apps, authentication, authorization, autoscaling, batch, coordination, core, discovery, events, networking, rbac,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,6 +59,8 @@ pub(crate) struct Kind {
     pub(crate) has_status: bool,
     pub(crate) has_scale: bool,
     pub(crate) has_generation: bool,
+    /// Whether there are such objects; the others are questions that are only asked.
+    pub(crate) stored: bool,
     pub(crate) fields: Fields,
     pub(crate) columns: Vec<PrinterColumn>,
 }
@@ -158,10 +162,11 @@ enum Trait {
     Scale,
     Generation,
     All,
+    Question,
 }
 
 fn built_in() -> Vec<Kind> {
-    use Trait::{All, Cluster, Generation, Scale, Status};
+    use Trait::{All, Cluster, Generation, Question, Scale, Status};
     vec![
         kind::<core::v1::Namespace>("v1", "Namespace", "namespaces", "ns", &[Cluster, Status]),
         kind::<core::v1::Service>("v1", "Service", "services", "svc", &[Status, All]),
@@ -240,6 +245,48 @@ fn built_in() -> Vec<Kind> {
             "",
             &[Cluster],
         ),
+        kind::<authentication::v1::SelfSubjectReview>(
+            "authentication.k8s.io/v1",
+            "SelfSubjectReview",
+            "selfsubjectreviews",
+            "",
+            &[Cluster, Question],
+        ),
+        kind::<authentication::v1::TokenReview>(
+            "authentication.k8s.io/v1",
+            "TokenReview",
+            "tokenreviews",
+            "",
+            &[Cluster, Question],
+        ),
+        kind::<authorization::v1::SelfSubjectAccessReview>(
+            "authorization.k8s.io/v1",
+            "SelfSubjectAccessReview",
+            "selfsubjectaccessreviews",
+            "",
+            &[Cluster, Question],
+        ),
+        kind::<authorization::v1::SelfSubjectRulesReview>(
+            "authorization.k8s.io/v1",
+            "SelfSubjectRulesReview",
+            "selfsubjectrulesreviews",
+            "",
+            &[Cluster, Question],
+        ),
+        kind::<authorization::v1::SubjectAccessReview>(
+            "authorization.k8s.io/v1",
+            "SubjectAccessReview",
+            "subjectaccessreviews",
+            "",
+            &[Cluster, Question],
+        ),
+        kind::<authorization::v1::LocalSubjectAccessReview>(
+            "authorization.k8s.io/v1",
+            "LocalSubjectAccessReview",
+            "localsubjectaccessreviews",
+            "",
+            &[Question],
+        ),
         kind::<discovery::v1::EndpointSlice>(
             "discovery.k8s.io/v1",
             "EndpointSlice",
@@ -257,6 +304,17 @@ fn built_in() -> Vec<Kind> {
             &[Cluster, Status, Generation],
         ),
     ]
+}
+
+/// The body of `serviceaccounts/token`, which is no resource of its own.
+pub(crate) fn token_request() -> Kind {
+    kind::<authentication::v1::TokenRequest>(
+        "authentication.k8s.io/v1",
+        "TokenRequest",
+        "tokenrequests",
+        "",
+        &[Trait::Question],
+    )
 }
 
 fn kind<T: DeserializeOwned + Serialize>(
@@ -284,6 +342,7 @@ fn kind<T: DeserializeOwned + Serialize>(
         has_status: traits.contains(&Trait::Status),
         has_scale: traits.contains(&Trait::Scale),
         has_generation: traits.contains(&Trait::Generation),
+        stored: !traits.contains(&Trait::Question),
         fields: Fields::Typed(round_trip::<T>),
         columns: Vec::new(),
     }

@@ -4,9 +4,10 @@
 //! HTTP connections.
 //!
 //! ```text
-//! serve, patience   connections, authentication, dispatch
+//! serve, tls, patience   connections and dispatch     health   probes
+//! access/    who sends a request, and whether they may
 //! resource   verbs            request, protobuf   reading     discovery, openapi
-//! list watch delete patch     garbage   what follows from writes
+//! list watch delete patch     follow, garbage   what follows from writes
 //! write      the one road into the store
 //! body convert                what is written, and in which version
 //! managed merge fields shape  ownership and merging
@@ -14,6 +15,7 @@
 //! store      objects, versions, history          kinds   what is served
 //! ```
 
+mod access;
 mod addresses;
 mod body;
 mod columns;
@@ -23,7 +25,9 @@ mod defaults;
 mod delete;
 mod discovery;
 mod fields;
+mod follow;
 mod garbage;
+mod health;
 mod json_path;
 mod kinds;
 mod list;
@@ -43,6 +47,7 @@ mod serve;
 mod shape;
 mod status;
 mod store;
+mod tls;
 mod validate;
 mod watch;
 mod write;
@@ -51,12 +56,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use self::access::authentication::Credentials;
+use self::access::tokens::Tokens;
+use self::access::{accounts, bootstrap, rbac};
+use self::kinds::Kind;
 use self::managed::Managers;
 use self::serve::Server;
 use self::store::{State, Store};
+pub use self::tls::Authority;
 use self::write::{Ownership, Target};
 
 /// How a cluster starts.
@@ -69,6 +81,8 @@ pub struct ClusterOptions {
     /// What it has from the start besides its own namespaces, as if created in this order: whole objects,
     /// with `apiVersion` and `kind`.
     pub objects: Vec<Value>,
+    /// Who signs the server's certificate; plain HTTP, if nobody does.
+    pub authority: Option<Authority>,
 }
 
 impl Default for ClusterOptions {
@@ -84,7 +98,14 @@ impl ClusterOptions {
             name: name.to_owned(),
             token: None,
             objects: Vec::new(),
+            authority: None,
         }
+    }
+
+    /// The same over TLS, with an authority that other clusters may share.
+    pub fn with_tls(mut self, authority: &Authority) -> Self {
+        self.authority = Some(authority.clone());
+        self
     }
 }
 
@@ -98,8 +119,7 @@ pub struct SimCluster {
 struct Handle {
     name: String,
     address: SocketAddr,
-    token: String,
-    store: Arc<Store>,
+    server: Arc<Server>,
     /// Set, or gone with the last handle, it ends the server.
     stop: tokio::sync::watch::Sender<bool>,
 }
@@ -109,25 +129,26 @@ impl SimCluster {
     pub async fn start(options: ClusterOptions) -> std::io::Result<SimCluster> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let store = Arc::new(Store::new());
-        store
-            .write(|state| populate(state, options.objects))
-            .map_err(|failure| std::io::Error::other(failure.to_json().to_string()))?;
         let own_token = || format!("{:016x}{:016x}", object::random(), object::random());
         let token = options.token.unwrap_or_else(own_token);
-        let server = Server {
-            store: store.clone(),
-            token: token.clone(),
+        let server = Arc::new(Server {
+            store: Arc::new(Store::new()),
+            credentials: Credentials {
+                token,
+                tokens: Tokens::new()?,
+            },
             address: address.to_string(),
-        };
+            authority: options.authority,
+        });
+        let populated = server.store.write(|state| populate(state, &server, options.objects));
+        populated.map_err(|failure| std::io::Error::other(failure.to_json().to_string()))?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        tokio::spawn(serve::serve(listener, Arc::new(server), stopped));
+        tokio::spawn(serve::serve(listener, server.clone(), stopped));
         Ok(SimCluster {
             handle: Arc::new(Handle {
                 name: options.name,
                 address,
-                token,
-                store,
+                server,
                 stop,
             }),
         })
@@ -138,7 +159,8 @@ impl SimCluster {
     pub fn twin(&self) -> ClusterOptions {
         ClusterOptions {
             name: self.handle.name.clone(),
-            token: Some(self.handle.token.clone()),
+            token: Some(self.handle.server.credentials.token.clone()),
+            authority: self.handle.server.authority.clone(),
             objects: Vec::new(),
         }
     }
@@ -153,20 +175,59 @@ impl SimCluster {
         self.handle.address
     }
 
-    /// A kubeconfig for `server`, this cluster's own address or that of a proxy before it.
-    ///
-    /// The token is there twice: as the user's bearer token, and in the path of the server's URL,
-    /// because kubectl sends bearer tokens over TLS only.
+    /// The administrator's kubeconfig for `server`, this cluster's own address or that of a proxy before it.
     pub fn kubeconfig(&self, server: SocketAddr) -> String {
-        let Handle { name, token, .. } = &*self.handle;
-        let name = json!(name);
+        self.kubeconfig_for(server, &self.handle.server.credentials.token)
+    }
+
+    /// The kubeconfig of whoever has `token`, as `kubectl create token` makes them.
+    ///
+    /// Over plain HTTP the token is there twice: as the user's bearer token, and in the path of the
+    /// server's URL, because kubectl sends bearer tokens over TLS only.
+    pub fn kubeconfig_for(&self, server: SocketAddr, token: &str) -> String {
+        let path = match &self.handle.server.authority {
+            Some(_) => String::new(),
+            None => format!("/token/{token}"),
+        };
+        self.kubeconfig_with(server, &path, &json!({"token": token}))
+    }
+
+    /// The kubeconfig of `user`, who may be in a group, with a certificate that says so.
+    ///
+    /// Fails without TLS, where nobody can show a certificate.
+    pub fn kubeconfig_of(&self, server: SocketAddr, user: &str, group: Option<&str>) -> std::io::Result<String> {
+        let authority = self.handle.server.authority.as_ref();
+        let authority = authority.ok_or_else(|| std::io::Error::other("the cluster serves plain HTTP"))?;
+        let (certificate, key) = authority.client(user, group)?;
+        let credentials = json!({
+            "client-certificate-data": BASE64.encode(certificate),
+            "client-key-data": BASE64.encode(key),
+        });
+        Ok(self.kubeconfig_with(server, "", &credentials))
+    }
+
+    fn kubeconfig_with(&self, server: SocketAddr, path: &str, credentials: &Value) -> String {
+        let (scheme, trust) = match &self.handle.server.authority {
+            Some(authority) => {
+                let data = BASE64.encode(authority.certificate());
+                ("https", format!("\n    certificate-authority-data: {data}"))
+            }
+            None => ("http", String::new()),
+        };
+        let credentials: String = credentials
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(field, value)| format!("\n    {field}: {}", value.as_str().unwrap_or_default()))
+            .collect();
+        let name = json!(self.handle.name);
         format!(
             "apiVersion: v1\n\
              kind: Config\n\
              clusters:\n\
-             - name: {name}\n  cluster:\n    server: http://{server}/token/{token}\n\
+             - name: {name}\n  cluster:\n    server: {scheme}://{server}{path}{trust}\n\
              users:\n\
-             - name: {name}\n  user:\n    token: {token}\n\
+             - name: {name}\n  user:{credentials}\n\
              contexts:\n\
              - name: {name}\n  context:\n    cluster: {name}\n    user: {name}\n    namespace: default\n\
              current-context: {name}\n"
@@ -176,13 +237,14 @@ impl SimCluster {
     /// When the write that made `resource_version` was committed, while the history reaches back to it.
     pub fn committed_at(&self, resource_version: u64) -> Option<Instant> {
         self.handle
+            .server
             .store
             .read(|state| state.event(resource_version).map(|event| event.committed))
     }
 
     /// Forgets the watch history: watches from older versions get 410 Gone.
     pub fn compact(&self) {
-        self.handle.store.write(State::compact);
+        self.handle.server.store.write(State::compact);
     }
 
     /// Stops the server and cuts its connections.
@@ -191,28 +253,37 @@ impl SimCluster {
     }
 }
 
-/// What a cluster has from the start: its own namespaces, then the objects given.
-fn populate(state: &mut State, objects: Vec<Value>) -> status::Outcome<()> {
-    let namespace = |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    let own = ["default", "kube-system", "kube-public"].map(namespace);
-    own.into_iter()
-        .chain(objects)
-        .try_for_each(|object| seed(state, object))
+/// What a cluster has from the start: what every one has, then the objects given.
+fn populate(state: &mut State, server: &Server, objects: Vec<Value>) -> status::Outcome<()> {
+    let namespaces = ["default", "kube-system", "kube-public"].map(|name| json!({"metadata": {"name": name}}));
+    let roles = (rbac::GROUP, "clusterroles");
+    let bindings = (rbac::GROUP, "clusterrolebindings");
+    let own = namespaces.into_iter().map(|object| (("", "namespaces"), object));
+    let own = own.chain(bootstrap::cluster_roles().into_iter().map(|object| (roles, object)));
+    let own = own.chain(
+        bootstrap::cluster_role_bindings()
+            .into_iter()
+            .map(|object| (bindings, object)),
+    );
+    for ((group, plural), object) in own {
+        if let Some(kind) = state.registry.get(group, "v1", plural) {
+            seed(state, &kind, object)?;
+        }
+    }
+    // Nobody must ever see a namespace of the start without its ServiceAccount.
+    let written = state.written_since(0);
+    accounts::sweep(state, &written, server.material());
+    for object in objects {
+        let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+        let kind = state.registry.by_type(text("apiVersion"), text("kind"));
+        seed(state, &kind.ok_or_else(status::Failure::no_such_path)?, object)?;
+    }
+    Ok(())
 }
 
-fn seed(state: &mut State, object: Value) -> status::Outcome<()> {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let kind = state.registry.by_type(text("/apiVersion"), text("/kind"));
-    let target = Target {
-        kind: kind.ok_or_else(status::Failure::no_such_path)?,
-        namespace: text("/metadata/namespace").to_owned(),
-        name: String::new(),
-        subresource: String::new(),
-        dry_run: false,
-        manager: "kube-apiserver".to_owned(),
-        force: false,
-        strict: true,
-    };
-    write::create(state, &target, object, Ownership::Update(Managers::default()))?;
+fn seed(state: &mut State, kind: &Arc<Kind>, object: Value) -> status::Outcome<()> {
+    let namespace = object::text(&object, "namespace").unwrap_or_default().to_owned();
+    let ownership = Ownership::Update(Managers::default());
+    write::create(state, &Target::own(kind, &namespace), object, ownership)?;
     Ok(())
 }

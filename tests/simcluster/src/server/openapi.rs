@@ -54,7 +54,9 @@ pub(crate) fn document(registry: &Registry, group: &str, version: &str) -> Optio
     {
         let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
         let collection = format!("{}{scope}/{}", base(kind), kind.plural);
-        paths.insert(format!("{collection}/{{name}}"), one(kind));
+        if kind.stored {
+            paths.insert(format!("{collection}/{{name}}"), one(kind));
+        }
         paths.insert(collection, many(kind));
         schemas.insert(name(kind), schema(kind));
     }
@@ -120,6 +122,10 @@ fn one(kind: &Kind) -> Value {
 }
 
 fn many(kind: &Kind) -> Value {
+    let post = operation(kind, "post", &["application/json"], WRITE);
+    if !kind.stored {
+        return json!({"post": post});
+    }
     let list = &[
         "continue",
         "fieldSelector",
@@ -130,7 +136,7 @@ fn many(kind: &Kind) -> Value {
     ];
     json!({
         "get": operation(kind, "list", &[], list),
-        "post": operation(kind, "post", &["application/json"], WRITE),
+        "post": post,
         "delete": operation(kind, "deletecollection", &["application/json"], list),
     })
 }

@@ -10,6 +10,7 @@
 use k8s_openapi::ByteString;
 use serde_json::{Map, Value, json};
 
+use super::access::messages;
 use super::object;
 use super::resource::BODIES;
 use super::status::{Failure, Outcome};
@@ -19,7 +20,7 @@ pub(crate) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug)]
-enum Type {
+pub(crate) enum Type {
     Text,
     /// A number or truth value that is absent when zero.
     Number,
@@ -37,13 +38,14 @@ enum Type {
     Many(&'static [Field]),
 }
 
-type Field = (u64, &'static str, Type);
+/// Number, name and content of a field.
+pub(crate) type Field = (u64, &'static str, Type);
 
 use Type::{
     BytesMap, Flag, Ignored, IntOrString as Either, Many, Map as TextMap, Number, One, SetFlag, SetNumber, Text, Texts,
 };
 
-const META: &[Field] = &[
+pub(crate) const META: &[Field] = &[
     (1, "name", Text),
     (2, "generateName", Text),
     (3, "namespace", Text),
@@ -142,7 +144,7 @@ const DEPLOYMENT_SPEC: &[Field] = &[
     (7, "paused", Flag),
     (9, "progressDeadlineSeconds", SetNumber),
 ];
-const SELECTOR: &[Field] = &[(1, "matchLabels", TextMap)];
+pub(crate) const SELECTOR: &[Field] = &[(1, "matchLabels", TextMap)];
 const POD: &[Field] = &[
     (1, "metadata", One(META)),
     (2, "spec", One(POD_SPEC)),
@@ -186,7 +188,7 @@ fn message_of(api_version: &str, kind: &str) -> Option<&'static [Field]> {
         ("v1", "Service") => SERVICE,
         ("v1", "Pod") => POD,
         ("apps/v1", "Deployment") => DEPLOYMENT,
-        _ => return None,
+        _ => return messages::message_of(api_version, kind),
     })
 }
 

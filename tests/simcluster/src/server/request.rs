@@ -14,7 +14,8 @@ use super::status::{Failure, Outcome};
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    Health,
+    /// A probe, and a single check of it.
+    Health(String, String),
     Version,
     /// `/api`
     CoreVersions,
@@ -51,7 +52,7 @@ pub(crate) fn route(path: &str) -> Option<Route> {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let text = |text: &str| text.to_owned();
     Some(match segments.as_slice() {
-        ["healthz" | "readyz" | "livez", ..] => Route::Health,
+        [probe @ ("healthz" | "readyz" | "livez"), check @ ..] => Route::Health(text(probe), check.join("/")),
         ["version"] => Route::Version,
         ["api"] => Route::CoreVersions,
         ["apis"] => Route::Groups,
@@ -102,6 +103,11 @@ impl Query {
 
     pub(crate) fn text(&self, name: &str) -> &str {
         self.0.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether the parameter is there, with or without a value.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     pub(crate) fn flag(&self, name: &str) -> Outcome<Option<bool>> {

@@ -9,6 +9,8 @@ use http::Method;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
+use super::access::attributes::Attributes;
+use super::access::user::User;
 use super::body::check_body;
 use super::delete::{self, Options};
 use super::kinds::Kind;
@@ -34,6 +36,7 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) output: Output,
     pub(crate) body: Bytes,
+    pub(crate) user: Arc<User>,
 }
 
 /// What goes back when nothing failed.
@@ -101,6 +104,9 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
             let patch = request::parse_body(&call.body, form == Form::Apply)?;
             let (created, new) = store.write(|state| {
                 let created = state.get(&target.key()).is_none();
+                if created && form == Form::Apply {
+                    may_create(state, call)?;
+                }
                 patch::patch(state, &target, form, patch).map(|new| (created, new))
             })?;
             let code = if created { 201 } else { 200 };
@@ -131,7 +137,16 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
     }
 }
 
-fn target(kind: &Arc<Kind>, call: &Call) -> Outcome<Target> {
+/// Applying what is not there creates it, which the right to patch does not include.
+fn may_create(state: &State, call: &Call) -> Outcome<()> {
+    if call.user.is_master() {
+        return Ok(());
+    }
+    let attributes = Attributes::of_path("create", &call.path);
+    state.policy().demand(&call.user, &attributes)
+}
+
+pub(crate) fn target(kind: &Arc<Kind>, call: &Call) -> Outcome<Target> {
     Ok(Target {
         kind: kind.clone(),
         namespace: call.path.namespace.clone(),
@@ -144,6 +159,7 @@ fn target(kind: &Arc<Kind>, call: &Call) -> Outcome<Target> {
             _ => call.manager.clone(),
         },
         force: call.query.flag("force")?.unwrap_or_default(),
+        user: Some(call.user.clone()),
         strict: match call.query.text("fieldValidation") {
             "Strict" => true,
             "" | "Warn" | "Ignore" => false,
@@ -160,7 +176,7 @@ fn target(kind: &Arc<Kind>, call: &Call) -> Outcome<Target> {
 pub(crate) const BODIES: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 
 /// The body of a create or replace.
-fn body(call: &Call) -> Outcome<Value> {
+pub(crate) fn body(call: &Call) -> Outcome<Value> {
     match call.content_type.as_str() {
         "application/json" | "" => request::parse_body(&call.body, false),
         "application/yaml" => request::parse_body(&call.body, true),

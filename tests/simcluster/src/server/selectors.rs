@@ -54,6 +54,12 @@ impl Selection {
         }
     }
 
+    /// The name of the only object that can be meant, if the selector says so.
+    pub(crate) fn only_name(&self) -> Option<&str> {
+        let named = |(path, _, equal): &&(String, String, bool)| path == "metadata.name" && *equal;
+        self.fields.iter().find(named).map(|(_, name, _)| name.as_str())
+    }
+
     /// Whether nothing is left out.
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
@@ -205,30 +211,43 @@ fn parse_fields(text: &str) -> Outcome<Vec<(String, String, bool)>> {
 /// The query part of a request, percent-decoded.
 pub(crate) fn parse_query(query: &str) -> BTreeMap<String, String> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let decode = |text: &str| percent_decode(&text.replace('+', " "));
     pairs
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (percent_decode(name), percent_decode(value)))
+        .map(|(name, value)| (decode(name), decode(value)))
         .collect()
 }
 
-/// Decodes `%xx` and `+`; what is not valid UTF-8 becomes the replacement character.
+/// Decodes `%xx`; what is not valid UTF-8 becomes the replacement character.
 pub(crate) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
-        let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-        match (first, tail.get(..2).and_then(hex)) {
+        match (first, tail.get(..2).and_then(hex_byte)) {
             (b'%', Some(byte)) => {
                 bytes.push(byte);
                 rest = &tail[2..];
                 continue;
             }
-            (b'+', _) => bytes.push(b' '),
             (other, _) => bytes.push(*other),
         }
         rest = tail;
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Two hexadecimal digits.
+fn hex_byte(digits: &[u8]) -> Option<u8> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    // Numbers may have a sign, escapes may not.
+    let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u8::from_str_radix(digits, 16).ok().filter(|_| plain)
+}
+
+/// Whether every `%` starts an escape.
+pub(crate) fn is_well_escaped(text: &str) -> bool {
+    let mut escapes = text.split('%').skip(1);
+    escapes.all(|rest| rest.as_bytes().get(..2).and_then(hex_byte).is_some())
 }
 
 #[cfg(test)]
@@ -253,5 +272,23 @@ mod tests {
         check("!d", json!({"a": "c"}), true);
         assert!(Selection::parse("a in b", "").is_err());
         assert!(Selection::parse("", "spec.type=x").is_err());
+    }
+
+    #[test]
+    fn escapes() {
+        let check = |text: &str, decoded: &str, well: bool| {
+            assert_eq!(
+                (percent_decode(text).as_str(), is_well_escaped(text)),
+                (decoded, well),
+                "{text}"
+            );
+        };
+        check("a+b", "a+b", true);
+        check("a%20b%2f", "a b/", true);
+        check("%zz", "%zz", false);
+        check("%+f", "%+f", false);
+        check("a%2", "a%2", false);
+        check("%ff", "\u{fffd}", true);
+        assert_eq!(parse_query("a=b+c")["a"], "b c");
     }
 }

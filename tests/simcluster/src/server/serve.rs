@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
@@ -19,16 +20,24 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::access::accounts::{self, Material};
+use super::access::attributes::Attributes;
+use super::access::authentication::{self, Credentials, Peer};
+use super::access::reviews;
+use super::access::user::User;
 use super::patience::{self, Patient};
-use super::request::{self, Output, Path, Query, Route};
+use super::request::{self, Output, Query, Route};
 use super::resource::{self, Answer, Call};
+use super::selectors::is_well_escaped;
 use super::status::{Failure, Outcome};
-use super::store::Store;
-use super::{discovery, garbage, openapi};
+use super::store::{State, Store};
+use super::tls::{self, Authority};
+use super::{discovery, follow, garbage, health, object, openapi};
 
 /// Larger bodies are refused, as by a real server.
 const LARGEST_BODY: usize = 3 * 1024 * 1024;
@@ -37,8 +46,20 @@ const LARGEST_BODY: usize = 3 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) store: Arc<Store>,
-    pub(crate) token: String,
+    pub(crate) credentials: Credentials,
     pub(crate) address: String,
+    /// Who signs for this server; without one it serves plain HTTP.
+    pub(crate) authority: Option<Authority>,
+}
+
+impl Server {
+    /// What workloads are given to find and trust this server.
+    pub(crate) fn material(&self) -> Material<'_> {
+        Material {
+            tokens: &self.credentials.tokens,
+            certificate: self.authority.as_ref().map(Authority::certificate),
+        }
+    }
 }
 
 type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
@@ -46,7 +67,11 @@ type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 /// Serves until `stop` is set or its sender is gone; then every connection is dropped.
 pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
     let mut tasks = JoinSet::new();
-    tasks.spawn(garbage::collect(server.store.clone()));
+    let controllers = server.clone();
+    tasks.spawn(follow::follow(server.store.clone(), move |state, written| {
+        garbage::sweep(state, written);
+        accounts::sweep(state, written, controllers.material());
+    }));
     loop {
         tokio::select! {
             biased;
@@ -71,25 +96,44 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 async fn connection(stream: TcpStream, server: Arc<Server>) {
     let _ = stream.set_nodelay(true);
+    let stream = Patient::new(stream, patience::LIMIT);
+    let Some(authority) = &server.authority else {
+        return converse(stream, Peer::default(), server).await;
+    };
+    // A client that is slow to greet is the same as one that is slow to read.
+    let greeted = tokio::time::timeout(patience::LIMIT, authority.acceptor().accept(stream));
+    let Ok(Ok(stream)) = greeted.await else {
+        return;
+    };
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let peer = Peer {
+        encrypted: true,
+        certified: shown.and_then(|certificate| tls::user_of(certificate)),
+    };
+    converse(stream, peer, server).await;
+}
+
+async fn converse<S>(stream: S, peer: Peer, server: Arc<Server>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let service = service_fn(move |request| {
-        let server = server.clone();
-        async move { Ok::<_, Infallible>(answer(&server, request).await) }
+        let (server, peer) = (server.clone(), peer.clone());
+        async move { Ok::<_, Infallible>(answer(&server, &peer, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1_000);
     // A connection that ends badly is the client's business.
-    let _ = builder
-        .serve_connection(TokioIo::new(Patient::new(stream, patience::LIMIT)), service)
-        .await;
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer<B>(server: &Arc<Server>, request: Request<B>) -> Reply
+async fn answer<B>(server: &Arc<Server>, peer: &Peer, request: Request<B>) -> Reply
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match dispatch(server, request).await {
+    match dispatch(server, peer, request).await {
         Ok(reply) => reply,
         Err(failure) => failed(&failure),
     }
@@ -119,48 +163,71 @@ fn json(document: &Value) -> Reply {
     reply(StatusCode::OK, "application/json", document.to_string())
 }
 
-/// The path without the token some clients can only send there, if the client may go on.
-///
-/// kubectl sends no bearer token over plain HTTP, so a path that starts with `/token/<token>` speaks
-/// for a request without an `Authorization` header. A wrong header is refused either way.
-fn authenticate<'p, B>(server: &Server, request: &'p Request<B>) -> Outcome<&'p str> {
-    let path = request.uri().path();
-    let (vouched, path) = match path
-        .strip_prefix("/token/")
-        .and_then(|rest| rest.split_at_checked(server.token.len()))
-    {
-        Some((token, rest)) => (token == server.token, rest),
-        None => (false, path),
-    };
-    let allowed = match request.headers().get(header::AUTHORIZATION) {
-        None => vouched,
-        Some(sent) => {
-            let sent = sent.to_str().unwrap_or_default();
-            let token = sent.strip_prefix("Bearer ").or_else(|| sent.strip_prefix("bearer "));
-            token.is_some_and(|token| token.trim() == server.token)
-        }
-    };
-    let open = matches!(request::route(path), Some(Route::Health | Route::Version));
-    match allowed || open {
-        true => Ok(path),
-        false => Err(Failure::unauthorized()),
-    }
+/// Who sends a request and what it is for, once that is allowed.
+struct Admitted {
+    user: User,
+    route: Route,
+    query: Query,
 }
 
-async fn dispatch<B>(server: &Arc<Server>, request: Request<B>) -> Outcome<Reply>
+/// Finds out who sends a request, and refuses what they may not do.
+fn admit(server: &Server, peer: &Peer, head: &Parts) -> Outcome<Admitted> {
+    let (store, headers) = (&server.store, &head.headers);
+    let (mut user, path) = server
+        .credentials
+        .authenticate(store, peer, headers, head.uri.path(), object::clock())?;
+    if !is_well_escaped(path) {
+        return Err(Failure::bad_request(format!("invalid URL escape in {path:?}")));
+    }
+    let policy = || store.read(State::policy);
+    if authentication::impersonates(headers) {
+        user = authentication::impersonate(&policy(), &user, headers)?;
+    }
+    let route = request::route(path);
+    let query = Query::parse(head.uri.query().unwrap_or_default());
+    if !user.is_master() {
+        let attributes = Attributes::of(&head.method, path, route.as_ref(), &query);
+        policy().demand(&user, &attributes)?;
+    }
+    Ok(Admitted {
+        user,
+        route: route.ok_or_else(Failure::no_such_path)?,
+        query,
+    })
+}
+
+async fn dispatch<B>(server: &Arc<Server>, peer: &Peer, request: Request<B>) -> Outcome<Reply>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let path = authenticate(server, &request)?.to_owned();
-    let route = request::route(&path).ok_or_else(Failure::no_such_path)?;
-    if let Route::Resource(path) = route {
-        return on_resource(server, path, request).await;
+    let (head, body) = request.into_parts();
+    let admitted = admit(server, peer, &head)?;
+    if let Route::Resource(path) = admitted.route {
+        let output = request::output(&head.headers, &admitted.query)?;
+        let call = Call {
+            path,
+            method: head.method,
+            content_type: request::content_type(&head.headers),
+            manager: match admitted.query.text("fieldManager") {
+                "" => request::default_manager(&head.headers),
+                manager => manager.to_owned(),
+            },
+            query: admitted.query,
+            output,
+            body: read(body).await?,
+            user: Arc::new(admitted.user),
+        };
+        return on_resource(server, &call);
     }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+    if head.method != Method::GET && head.method != Method::HEAD {
         return Err(Failure::method_not_allowed());
     }
-    document(server, &route, request.headers())
+    if let Route::Health(probe, check) = &admitted.route {
+        let told = health::answer(probe, check, &admitted.query).ok_or_else(Failure::no_such_path)?;
+        return Ok(reply(StatusCode::OK, "text/plain; charset=utf-8", told));
+    }
+    document(server, &admitted.route, &head.headers)
 }
 
 fn document(server: &Server, route: &Route, headers: &http::HeaderMap) -> Outcome<Reply> {
@@ -180,12 +247,11 @@ fn document(server: &Server, route: &Route, headers: &http::HeaderMap) -> Outcom
             Route::OpenApi(group, version) => openapi::document(registry, group, version)?,
             Route::OpenApiV2 => openapi::v2_json(),
             Route::Version => discovery::version(),
-            Route::Health | Route::Resource(_) => Value::Null,
+            Route::Health(..) | Route::Resource(_) => Value::Null,
         })
     });
     let found = found.ok_or_else(Failure::no_such_path)?;
     Ok(match route {
-        Route::Health => reply(StatusCode::OK, "text/plain; charset=utf-8", "ok"),
         Route::CoreVersions | Route::Groups if aggregated => reply(StatusCode::OK, AGGREGATED, found.to_string()),
         Route::OpenApiV2 if !accepts_json(headers) => {
             let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
@@ -202,27 +268,12 @@ fn accepts_json(headers: &http::HeaderMap) -> bool {
         .any(|(kind, _)| matches!(kind.as_str(), "application/json" | "*/*" | "application/*"))
 }
 
-async fn on_resource<B>(server: &Arc<Server>, path: Path, request: Request<B>) -> Outcome<Reply>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let (head, body) = request.into_parts();
-    let query = Query::parse(head.uri.query().unwrap_or_default());
-    let output = request::output(&head.headers, &query)?;
-    let call = Call {
-        path,
-        method: head.method,
-        content_type: request::content_type(&head.headers),
-        manager: match query.text("fieldManager") {
-            "" => request::default_manager(&head.headers),
-            manager => manager.to_owned(),
-        },
-        query,
-        output,
-        body: read(body).await?,
-    };
-    Ok(match resource::handle(&server.store, &call)? {
+fn on_resource(server: &Server, call: &Call) -> Outcome<Reply> {
+    if let Some(answer) = reviews::answer(&server.store, &server.credentials, call, object::clock()) {
+        let answer = answer?.to_string();
+        return Ok(reply(StatusCode::CREATED, "application/json", answer));
+    }
+    Ok(match resource::handle(&server.store, call)? {
         Answer::Object { code, body } => {
             let code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
             reply(code, "application/json", body)
@@ -231,7 +282,7 @@ where
             let chunks = watcher.into_stream();
             let frames = chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)));
             let mut reply = Response::new(StreamBody::new(frames).boxed_unsync());
-            let kind = match output {
+            let kind = match call.output {
                 Output::Table(_) => "application/json;as=Table;g=meta.k8s.io;v=v1",
                 _ => "application/json",
             };

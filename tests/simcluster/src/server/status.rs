@@ -9,7 +9,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::Kind;
+use super::kinds::{Kind, qualified};
 
 /// A failed request.
 #[derive(Clone, Debug)]
@@ -208,6 +208,34 @@ impl Failure {
     pub(crate) fn forbidden(kind: &Kind, name: &str, why: &str) -> Box<Failure> {
         let message = format!("{} \"{name}\" is forbidden: {why}", kind.qualified());
         Failure::new(403, "Forbidden", message).about(kind, name)
+    }
+
+    /// The user may not do that; the resource is empty when it is about a path.
+    pub(crate) fn denied(group: &str, resource: &str, name: &str, why: &str) -> Box<Failure> {
+        let message = match (resource, name) {
+            ("", _) => format!("forbidden: {why}"),
+            (_, "") => format!("{} is forbidden: {why}", qualified(group, resource)),
+            _ => format!("{} {name:?} is forbidden: {why}", qualified(group, resource)),
+        };
+        let mut failure = Failure::new(403, "Forbidden", message);
+        for (field, value) in [("name", name), ("group", group), ("kind", resource)] {
+            if !value.is_empty() {
+                failure.details.insert(field.into(), json!(value));
+            }
+        }
+        failure
+    }
+
+    /// The object a client means by its uid is not the one of that name.
+    pub(crate) fn wrong_uid(kind: &str, name: &str, meant: &str, found: &str) -> Box<Failure> {
+        let message = format!(
+            "Operation cannot be fulfilled on {kind} {name:?}: the UID in the bound object reference ({meant}) does \
+             not match the UID in record ({found}). The object might have been deleted and then recreated"
+        );
+        let mut failure = Failure::new(409, "Conflict", message);
+        failure.details.insert("name".into(), json!(name));
+        failure.details.insert("kind".into(), json!(kind));
+        failure
     }
 
     pub(crate) fn method_not_allowed() -> Box<Failure> {

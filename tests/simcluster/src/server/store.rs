@@ -10,12 +10,13 @@
 //! read them (an object is never changed once stored, so everyone shares it).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::access::rbac::{self, Policy};
 use super::addresses::Addresses;
 use super::kinds::{Kind, Registry};
 use super::object;
@@ -57,6 +58,14 @@ pub(crate) struct Event {
     pub(crate) committed: Instant,
 }
 
+/// A write, as those see it who act on what was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub(crate) key: Key,
+    pub(crate) object: Arc<Value>,
+    pub(crate) removed: bool,
+}
+
 /// All that a server remembers.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -67,6 +76,8 @@ pub(crate) struct State {
     by_owner: HashMap<String, BTreeSet<Key>>,
     history: VecDeque<Event>,
     revision: u64,
+    /// Compiled from the roles and bindings when first asked for.
+    policy: OnceLock<Arc<Policy>>,
 }
 
 impl State {
@@ -134,12 +145,28 @@ impl State {
         keys.filter(|key| key.namespace == namespace).cloned().collect()
     }
 
-    /// Every object as if it had just been written.
-    pub(crate) fn everything(&self) -> Vec<(Key, Arc<Value>, bool)> {
-        let objects = self.objects.iter();
-        objects
-            .map(|(key, object)| (key.clone(), object.clone(), false))
-            .collect()
+    /// What was written after `version`; every object, as if it had just been, when that is forgotten.
+    pub(crate) fn written_since(&self, version: u64) -> Vec<Written> {
+        let written = |key: &Key, object: &Arc<Value>, removed: bool| Written {
+            key: key.clone(),
+            object: object.clone(),
+            removed,
+        };
+        match self.since(version) {
+            Some(events) => events
+                .map(|event| written(&event.key, &event.object, event.removed))
+                .collect(),
+            None => {
+                let objects = self.objects.iter();
+                objects.map(|(key, object)| written(key, object, false)).collect()
+            }
+        }
+    }
+
+    /// What the roles and bindings of this moment allow.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        let compiled = self.policy.get_or_init(|| Arc::new(Policy::compile(self)));
+        compiled.clone()
     }
 
     /// Objects that name `uid` as an owner.
@@ -221,6 +248,9 @@ impl State {
     }
 
     fn record(&mut self, key: Key, object: Arc<Value>, before: Option<Arc<Value>>, removed: bool) {
+        if key.resource.ends_with(rbac::GROUP) {
+            self.policy.take();
+        }
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
@@ -251,6 +281,7 @@ impl Store {
             by_owner: HashMap::new(),
             history: VecDeque::new(),
             revision: 0,
+            policy: OnceLock::new(),
         };
         Store {
             state: Mutex::new(state),

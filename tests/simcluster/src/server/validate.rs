@@ -39,6 +39,7 @@ pub(crate) fn update(kind: &Kind, old: &Value, new: &Value) -> Outcome<()> {
         }
         "Deployment" | "ReplicaSet" => immutable("spec.selector", "/spec/selector"),
         "EndpointSlice" => immutable("addressType", "/addressType"),
+        "RoleBinding" | "ClusterRoleBinding" => immutable("roleRef", "/roleRef"),
         "ConfigMap" | "Secret" if old.get("immutable") == Some(&json!(true)) => {
             immutable("data", "/data");
             immutable("immutable", "/immutable");
@@ -99,6 +100,11 @@ fn name(kind: &Kind, name: &str, causes: &mut Vec<Cause>) {
             lower && is_label(name, 63, |c| c == '-'),
             "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and \
              must start and end with an alphanumeric character",
+        ),
+        // Names of roles are users' and Kubernetes' own, with colons in them.
+        ("rbac.authorization.k8s.io", _) => (
+            !name.contains(['/', '%']) && name != "." && name != "..",
+            "may not be '.' or '..' and may not contain '/' or '%'",
         ),
         _ => (
             lower && name.len() <= 253 && name.split('.').all(|label| is_label(label, 253, |c| c == '-')),

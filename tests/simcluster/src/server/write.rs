@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::access::escalation;
+use super::access::user::User;
 use super::convert::in_version;
 use super::fields::FieldSet;
 use super::kinds::Kind;
@@ -36,9 +38,26 @@ pub(crate) struct Target {
     pub(crate) force: bool,
     /// Refuse unknown fields instead of dropping them.
     pub(crate) strict: bool,
+    /// Who writes; nobody, when the server does.
+    pub(crate) user: Option<Arc<User>>,
 }
 
 impl Target {
+    /// The target of a write that the server does by itself.
+    pub(crate) fn own(kind: &Arc<Kind>, namespace: &str) -> Target {
+        Target {
+            kind: kind.clone(),
+            namespace: namespace.to_owned(),
+            name: String::new(),
+            subresource: String::new(),
+            dry_run: false,
+            manager: "kube-apiserver".to_owned(),
+            force: false,
+            strict: false,
+            user: None,
+        }
+    }
+
     pub(crate) fn key(&self) -> Key {
         Key::new(&self.kind, &self.namespace, &self.name)
     }
@@ -110,6 +129,7 @@ pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownersh
     conform(target, &mut new)?;
     defaults::fill(kind, &mut new);
     validate::create(kind, &new)?;
+    escalation::check(state, target, None, &new)?;
     if state.get(&key).is_some() {
         return Err(Failure::already_exists(kind, &name));
     }
@@ -210,6 +230,7 @@ pub(crate) fn change(
         state.addresses.complete(&mut new);
     }
     validate::update(kind, live, &new)?;
+    escalation::check(state, target, Some(live), &new)?;
     let mut delta = merge::compare(live, &new, &Shape::of(kind));
     keep_own_part(target, &mut delta.changed);
     let managers = match ownership {

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod kubectl;
+pub(crate) mod roles;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -34,7 +37,12 @@ pub(crate) async fn client(cluster: &SimCluster) -> Client {
 
 /// A client that goes through a proxy.
 pub(crate) async fn client_at(cluster: &SimCluster, server: std::net::SocketAddr) -> Client {
-    let kubeconfig = kube::config::Kubeconfig::from_yaml(&cluster.kubeconfig(server)).unwrap();
+    client_of(&cluster.kubeconfig(server)).await
+}
+
+/// A client as a kubeconfig says.
+pub(crate) async fn client_of(kubeconfig: &str) -> Client {
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(kubeconfig).unwrap();
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &Default::default())
         .await
         .unwrap();
@@ -118,12 +126,31 @@ pub(crate) async fn raw(
     headers: &[(header::HeaderName, &str)],
     body: impl Into<Bytes>,
 ) -> Raw {
+    raw_as(cluster, &admin_token(cluster), method, path, headers, body).await
+}
+
+/// The token a cluster was started with.
+pub(crate) fn admin_token(cluster: &SimCluster) -> String {
     let kubeconfig = cluster.kubeconfig(cluster.address());
     let token = kubeconfig.split("token: ").nth(1).unwrap().lines().next().unwrap();
+    token.to_owned()
+}
+
+/// The same by whoever has a token, or by nobody if it is empty.
+pub(crate) async fn raw_as(
+    cluster: &SimCluster,
+    token: &str,
+    method: Method,
+    path: &str,
+    headers: &[(header::HeaderName, &str)],
+    body: impl Into<Bytes>,
+) -> Raw {
     let mut request = Request::builder()
         .method(method)
         .uri(format!("http://{}{path}", cluster.address()));
-    request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    if !token.is_empty() {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
     for (name, value) in headers {
         request = request.header(name, *value);
     }
@@ -163,6 +190,16 @@ pub(crate) async fn get(cluster: &SimCluster, path: &str) -> Raw {
 pub(crate) async fn post(cluster: &SimCluster, path: &str, body: Value) -> Raw {
     let json = [(header::CONTENT_TYPE, "application/json")];
     raw(cluster, Method::POST, path, &json, body.to_string()).await
+}
+
+/// Makes a ServiceAccount, if there is none, and a token of it.
+pub(crate) async fn service_account(cluster: &SimCluster, namespace: &str, name: &str) -> String {
+    let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+    let made = post(cluster, &accounts, json!({"metadata": {"name": name}})).await;
+    assert!(matches!(made.code, 201 | 409), "{}", made.body);
+    let answer = post(cluster, &format!("{accounts}/{name}/token"), json!({"spec": {}})).await;
+    assert_eq!(answer.code, 201, "{}", answer.body);
+    answer.body["status"]["token"].as_str().unwrap().to_owned()
 }
 
 /// Checks code and reason of a failure and returns the `Status`.
