@@ -226,3 +226,110 @@ async fn no_query_breaks_the_server() {
     }
     assert_eq!(get(&cluster, "/readyz").await.code, 200);
 }
+
+#[tokio::test]
+async fn no_part_of_a_question_or_a_role_breaks_the_server() {
+    let (cluster, _) = cluster().await;
+    // Not a master, so that every rule is looked at; with too few rights for what it asks for.
+    let token = service_account(&cluster, "default", "a").await;
+    let rule = json!({"apiGroups": ["*"], "resources": ["roles", "rolebindings", "clusterroles", "serviceaccounts/token",
+        "tokenreviews", "subjectaccessreviews", "localsubjectaccessreviews"], "resourceNames": [], "verbs": ["*"]});
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let role = json!({"metadata": {"name": "a"}, "rules": [rule, {"nonResourceURLs": ["/x/*"], "verbs": ["get"]}]});
+    assert_eq!(
+        post(&cluster, &format!("{rbac}/clusterroles"), role.clone()).await.code,
+        201
+    );
+    let binding = json!({"metadata": {"name": "a"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "a"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": "default", "name": "a"}]});
+    assert_eq!(
+        post(&cluster, &format!("{rbac}/clusterrolebindings"), binding.clone())
+            .await
+            .code,
+        201
+    );
+    let mut aggregated = role.clone();
+    aggregated["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {"a": "b"},
+        "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}]});
+    aggregated["metadata"]["name"] = json!("b");
+    let sender = Sender {
+        client: Client::builder(TokioExecutor::new()).build_http(),
+        base: format!("http://{}", cluster.address()),
+        token,
+    };
+    let access = json!({"namespace": "default", "verb": "get", "group": "", "resource": "pods", "name": "a"});
+    let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "u"});
+    let (authorization, authentication) = ("/apis/authorization.k8s.io/v1", "/apis/authentication.k8s.io/v1");
+    let bodies = [
+        (format!("{rbac}/namespaces/default/roles"), role),
+        (format!("{rbac}/namespaces/default/rolebindings"), binding),
+        (format!("{rbac}/clusterroles"), aggregated),
+        (
+            format!("{authorization}/selfsubjectaccessreviews"),
+            json!({"metadata": {}, "spec": {"resourceAttributes": access}}),
+        ),
+        (
+            format!("{authorization}/subjectaccessreviews"),
+            json!({"spec": {"user": "u", "groups": ["g"], "extra": {"a": ["b"]},
+                "nonResourceAttributes": {"path": "/", "verb": "get"}}}),
+        ),
+        (
+            format!("{authorization}/namespaces/default/localsubjectaccessreviews"),
+            json!({"spec": {"user": "u", "resourceAttributes": access}}),
+        ),
+        (
+            format!("{authorization}/selfsubjectrulesreviews"),
+            json!({"spec": {"namespace": "default"}}),
+        ),
+        (
+            format!("{authentication}/selfsubjectreviews"),
+            json!({"metadata": {}, "status": {"userInfo": {"username": "u"}}}),
+        ),
+        (
+            format!("{authentication}/tokenreviews"),
+            json!({"spec": {"token": "a.b.c", "audiences": ["a"]}, "status": {"user": {}}}),
+        ),
+        (
+            "/api/v1/namespaces/default/serviceaccounts/a/token".to_owned(),
+            json!({"metadata": {"name": "a"}, "spec": {"audiences": ["a"], "expirationSeconds": 600, "boundObjectRef": bound}}),
+        ),
+    ];
+    for (path, body) in bodies {
+        let mut found = Vec::new();
+        pointers(&body, "", &mut found);
+        for pointer in found {
+            for junk in [
+                json!(null),
+                json!(7),
+                json!("junk"),
+                json!([]),
+                json!([3]),
+                json!({"a": [{}]}),
+            ] {
+                let mut body = body.clone();
+                *body.pointer_mut(&pointer).unwrap() = junk;
+                sender
+                    .check(
+                        Method::POST,
+                        &format!("{path}?dryRun=All"),
+                        "application/json",
+                        &body.to_string(),
+                    )
+                    .await;
+            }
+        }
+    }
+    // What is stored of the junk is read by everybody's next request.
+    for rules in [
+        json!([{}]),
+        json!([{"verbs": ["get"]}]),
+        json!([{"verbs": [""], "resources": ["/", "*/"]}]),
+    ] {
+        let role = json!({"metadata": {"generateName": "junk-"}, "rules": rules});
+        post(&cluster, &format!("{rbac}/clusterroles"), role).await;
+        sender
+            .check(Method::GET, "/api/v1/namespaces/default/pods", "", "")
+            .await;
+    }
+}
