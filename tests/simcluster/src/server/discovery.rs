@@ -22,6 +22,15 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 
+/// Namespaces are deleted one by one.
+fn verbs(kind: &Kind) -> Vec<&'static str> {
+    let one_by_one = kind.is("", "Namespace");
+    let verbs = VERBS.into_iter();
+    verbs
+        .filter(|verb| !(one_by_one && *verb == "deletecollection"))
+        .collect()
+}
+
 /// The versions of a group in order of preference, each with its kinds.
 type Versions<'r> = Vec<(&'r str, Vec<&'r Arc<Kind>>)>;
 
@@ -135,7 +144,7 @@ fn one_resource(kind: &Kind) -> Vec<Value> {
         "singularName": kind.singular,
         "namespaced": kind.namespaced,
         "kind": kind.kind,
-        "verbs": VERBS,
+        "verbs": verbs(kind),
     });
     if !kind.short_names.is_empty() {
         whole["shortNames"] = json!(kind.short_names);
@@ -166,7 +175,7 @@ fn subresources(kind: &Kind) -> Vec<(&str, &str, &str, &str)> {
     if kind.has_status {
         parts.push(("status", kind.group.as_str(), kind.version.as_str(), kind.kind.as_str()));
     }
-    if kind.has_scale {
+    if kind.scale.is_some() {
         parts.push(("scale", "autoscaling", "v1", "Scale"));
     }
     parts
@@ -207,7 +216,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
         "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
         "scope": scope,
         "singularResource": kind.singular,
-        "verbs": VERBS,
+        "verbs": verbs(kind),
     });
     if !kind.short_names.is_empty() {
         resource["shortNames"] = json!(kind.short_names);

@@ -6,11 +6,11 @@
 //! ```text
 //! serve, patience   connections, authentication, dispatch
 //! resource   verbs            request, protobuf   reading     discovery, openapi
-//! list watch delete patch     garbage   what follows from writes
+//! list watch delete patch scale garbage   what follows from writes
 //! write      the one road into the store
 //! body convert                what is written, and in which version
 //! managed merge fields shape  ownership and merging
-//! defaults schema validate addresses crd
+//! defaults schema validate addresses crd quantity
 //! store      objects, versions, history          kinds   what is served
 //! ```
 
@@ -35,8 +35,10 @@ mod patch;
 mod patience;
 mod present;
 mod protobuf;
+mod quantity;
 mod request;
 mod resource;
+mod scale;
 mod schema;
 mod selectors;
 mod serve;

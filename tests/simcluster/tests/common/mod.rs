@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod manifests;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
