@@ -8,20 +8,23 @@
 //! loss, slow readers and reconnects are most of what a multi-cluster controller must survive; and
 //! a real `kube-apiserver`, because it is not available where the tests and the demo must run.
 //!
-//! Not simulated: CEL rules, `pattern` and `format` of schemas, conversion webhooks, the scale subresource of
-//! custom resources, `Warning` headers, field and label selectors in access reviews, published keys of
-//! ServiceAccount tokens, `exec`, `log` and `eviction` of pods, ReplicaSets (a Deployment makes its pods
-//! itself), grace periods, foreground deletion (it is background), Endpoints objects, more than one
-//! EndpointSlice per Service, the StatefulSet, DaemonSet, Job and HPA kinds, and nodes.
+//! Not simulated: CEL rules, conversion webhooks, a second try at names of definitions that become free, what
+//! admission takes from other objects (the default IngressClass, taints of new nodes; a Pod's ServiceAccount and
+//! its token), the canonical form of quantities, `Warning` headers, field and label selectors in access reviews,
+//! published keys of ServiceAccount tokens, `exec`, `log` and `eviction` of pods, ReplicaSets (a Deployment makes
+//! its pods itself), grace periods, foreground deletion (it is background), Endpoints objects, more than one
+//! EndpointSlice per Service, controllers of StatefulSets, DaemonSets, Jobs and HPAs, and nodes.
 //!
 //! ```text
-//! server/     the API server: one module per rule of the API
-//! workload/   kubelets, deployments, endpoint slices, load balancers: ordinary API clients
-//! proxy.rs    faults in front of any API server, on TCP
+//! definitions/  kinds that clusters often have beside those built in, as definitions to apply
+//! server/       the API server: one module per rule of the API
+//! workload/     kubelets, deployments, endpoint slices, load balancers: ordinary API clients
+//! proxy.rs      faults in front of any API server, on TCP
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod definitions;
 pub mod proxy;
 mod server;
 pub mod workload;

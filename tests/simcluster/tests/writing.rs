@@ -111,7 +111,7 @@ async fn stale_updates_conflict() {
 #[tokio::test]
 async fn json_merge_and_strategic_patches() {
     let (_cluster, client) = cluster().await;
-    let api = Api::<Pod>::default_namespaced(client);
+    let api = Api::<Pod>::default_namespaced(client.clone());
     let pod = json!({"metadata": {"name": "p", "annotations": {"a": "1"}}, "spec": {"containers": [
         {"name": "one", "image": "x:1"}, {"name": "two", "image": "y:1"}]}});
     create(&api, pod).await;
@@ -141,9 +141,23 @@ async fn json_merge_and_strategic_patches() {
             .collect::<Vec<Value>>()
     };
     assert_eq!(images(&done), ["x:1", "y:2"]);
-    let delete = json!({"spec": {"containers": [{"name": "one", "$patch": "delete"}]}});
-    let done = value(&patched(Patch::Strategic(delete)).await.unwrap());
-    assert_eq!(images(&done), ["y:2"]);
+    let delete = json!({"containers": [{"name": "one", "$patch": "delete"}]});
+    let delete_from_pod = Patch::Strategic(json!({"spec": delete}));
+    assert_eq!(
+        status(patched(delete_from_pod).await).code,
+        422,
+        "a pod keeps its containers"
+    );
+    let api = Api::<Deployment>::default_namespaced(client);
+    create(&api, deployment("d", 1)).await;
+    let patched = async |containers: Value| {
+        let patch = Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": containers}}}}));
+        let done = value(&api.patch("d", &PatchParams::default(), &patch).await.unwrap());
+        images(&done["spec"]["template"])
+    };
+    let image = "example.com/main:1";
+    assert_eq!(patched(json!([{"name": "one", "image": "x:1"}])).await, [image, "x:1"]);
+    assert_eq!(patched(delete["containers"].clone()).await, [image]);
 }
 
 #[tokio::test]

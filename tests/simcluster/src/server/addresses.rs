@@ -6,7 +6,7 @@
 //! Refused: scanning all Services for a free address; the counters below wrap after 60,000
 //! allocations, longer than a simulation lives, and an address is not given out twice before.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::object;
 
@@ -57,13 +57,13 @@ impl Addresses {
                 .get("nodePort")
                 .and_then(Value::as_u64)
                 .is_some_and(|port| port > 0);
-            match wanted {
-                true if !has_one => port["nodePort"] = json!(self.next_port()),
-                false if kind == "ClusterIP" => {
-                    object::object_mut(port).remove("nodePort");
-                }
-                _ => {}
+            if wanted && !has_one {
+                port["nodePort"] = json!(self.next_port());
             }
+        }
+        let probed = kind == "LoadBalancer" && spec.get("externalTrafficPolicy") == Some(&json!("Local"));
+        if probed && !spec.contains_key("healthCheckNodePort") {
+            spec.insert("healthCheckNodePort".to_owned(), json!(self.next_port()));
         }
     }
 }
@@ -71,10 +71,19 @@ impl Addresses {
 /// What an update that does not speak of addresses keeps: they belong to the Service for its life.
 pub(crate) fn keep(live: &Value, new: &mut Value) {
     let Some(live) = live.get("spec") else { return };
-    if new["spec"]["type"] == json!("ExternalName") {
+    let spec = object::object_mut(&mut new["spec"]);
+    drop_what_the_type_cannot_have(live, spec);
+    let text = |name: &str| spec.get(name).and_then(Value::as_str).unwrap_or_default();
+    let kind = text("type").to_owned();
+    if kind == "ExternalName" {
         return;
     }
-    let spec = object::object_mut(&mut new["spec"]);
+    // A client that knows one address only means the list as well.
+    let one = text("clusterIP").to_owned();
+    let changed = live.get("clusterIP").and_then(Value::as_str) != Some(one.as_str());
+    if !one.is_empty() && changed && spec.get("clusterIPs") == live.get("clusterIPs") {
+        spec.insert("clusterIPs".to_owned(), json!([one]));
+    }
     for name in ["clusterIP", "clusterIPs"] {
         let absent = spec
             .get(name)
@@ -83,7 +92,7 @@ pub(crate) fn keep(live: &Value, new: &mut Value) {
             spec.insert(name.to_owned(), value.clone());
         }
     }
-    if spec.get("type") == Some(&json!("ClusterIP")) {
+    if kind == "ClusterIP" {
         return;
     }
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
@@ -93,6 +102,37 @@ pub(crate) fn keep(live: &Value, new: &mut Value) {
         let known = same.and_then(|known| known.get("nodePort"));
         if let (None, Some(known)) = (port.get("nodePort"), known) {
             port["nodePort"] = known.clone();
+        }
+    }
+}
+
+/// A client that changes the type alone does not mean to keep what only the old type could have.
+fn drop_what_the_type_cannot_have(live: &Value, spec: &mut Map<String, Value>) {
+    let kind = spec.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if live.get("type").and_then(Value::as_str) == Some(kind.as_str()) {
+        return;
+    }
+    let on_nodes = matches!(kind.as_str(), "LoadBalancer" | "NodePort");
+    let lost: &[(&str, bool)] = &[
+        ("clusterIP", kind == "ExternalName"),
+        ("clusterIPs", kind == "ExternalName"),
+        ("ipFamilies", kind == "ExternalName"),
+        ("ipFamilyPolicy", kind == "ExternalName"),
+        ("externalTrafficPolicy", !on_nodes),
+        ("healthCheckNodePort", kind != "LoadBalancer"),
+        ("allocateLoadBalancerNodePorts", kind != "LoadBalancer"),
+        ("loadBalancerClass", kind != "LoadBalancer"),
+    ];
+    for (field, lost) in lost {
+        if *lost && spec.get(*field) == live.get(field) {
+            spec.remove(*field);
+        }
+    }
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+    for port in ports.into_iter().flatten().filter(|_| !on_nodes) {
+        let known = object::items(live.get("ports")).any(|known| known.get("nodePort") == port.get("nodePort"));
+        if known {
+            object::object_mut(port).remove("nodePort");
         }
     }
 }

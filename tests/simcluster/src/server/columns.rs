@@ -3,6 +3,9 @@
 //! What must stay true: a cell is always a value of its column's type; what is missing shows as
 //! kubectl users know it (`<none>`, `<pending>`, `<unknown>`), never as an error.
 
+mod core;
+mod workloads;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -10,7 +13,7 @@ use super::json_path::{json_path, text_of};
 use super::kinds::Kind;
 use super::object;
 
-type Read = fn(&Value) -> Value;
+type Read = fn(&Value, Timestamp) -> Value;
 
 /// One column.
 #[derive(Debug)]
@@ -41,9 +44,15 @@ impl Column {
         })
     }
 
+    /// The same, shown with `-o wide` only.
+    fn only_wide(mut self) -> Column {
+        self.priority = 1;
+        self
+    }
+
     pub(crate) fn cell(&self, object: &Value, now: Timestamp) -> Value {
         match &self.source {
-            Source::Read(read) => read(object),
+            Source::Read(read) => read(object, now),
             Source::Age => age(object::text(object, "creationTimestamp"), now),
             Source::Path(path, true) => match json_path(object, path).first() {
                 Some(found) => age(found.as_str(), now),
@@ -64,10 +73,25 @@ impl Column {
     }
 }
 
-fn column(name: &str, priority: i64, read: Read) -> Column {
+/// A column that is always shown.
+fn column(name: &str, read: Read) -> Column {
+    built_in(name, "string", 0, read)
+}
+
+/// A column of whole numbers.
+fn number(name: &str, read: Read) -> Column {
+    built_in(name, "integer", 0, read)
+}
+
+/// A column that is shown with `-o wide`.
+fn wide(name: &str, read: Read) -> Column {
+    built_in(name, "string", 1, read)
+}
+
+fn built_in(name: &str, kind: &str, priority: i64, read: Read) -> Column {
     Column {
         name: name.to_owned(),
-        kind: "string".to_owned(),
+        kind: kind.to_owned(),
         description: String::new(),
         priority,
         source: Source::Read(read),
@@ -84,138 +108,61 @@ fn age_column() -> Column {
     }
 }
 
-/// The columns of a kind.
-pub(crate) fn of(kind: &Kind) -> Vec<Column> {
-    let mut columns = vec![column("Name", 0, |object| json!(object::name(object)))];
-    if kind.is_custom() {
-        columns.extend(kind.columns.iter().map(|column| Column {
-            name: column.name.clone(),
-            kind: column.kind.clone(),
-            description: column.description.clone(),
-            priority: column.priority,
-            source: Source::Path(column.path.clone(), column.kind == "date"),
-        }));
-        if !kind
-            .columns
-            .iter()
-            .any(|column| column.name.eq_ignore_ascii_case("age"))
-        {
-            columns.push(age_column());
-        }
-        return columns;
-    }
-    match kind.kind.as_str() {
-        "Namespace" => columns.push(column("Status", 0, |object| at(object, "/status/phase"))),
-        "Pod" => {
-            columns.push(column("Ready", 0, pod_ready));
-            columns.push(column("Status", 0, pod_status));
-            columns.push(column("Restarts", 0, |_| json!("0")));
-            columns.push(age_column());
-            columns.push(column("IP", 1, |object| at(object, "/status/podIP")));
-            columns.push(column("Node", 1, |object| at(object, "/spec/nodeName")));
-            return columns;
-        }
-        "Service" => {
-            columns.push(column("Type", 0, |object| at(object, "/spec/type")));
-            columns.push(column("Cluster-IP", 0, |object| at(object, "/spec/clusterIP")));
-            columns.push(column("External-IP", 0, external_address));
-            columns.push(column("Port(s)", 0, service_ports));
-            columns.push(age_column());
-            columns.push(column("Selector", 1, |object| pairs(object.pointer("/spec/selector"))));
-            return columns;
-        }
-        "Endpoints" => columns.push(column("Endpoints", 0, endpoint_addresses)),
-        "Node" => {
-            columns.push(column("Status", 0, node_status));
-            columns.push(column("Roles", 0, |_| json!("<none>")));
-            columns.push(age_column());
-            columns.push(column("Version", 0, |object| {
-                at(object, "/status/nodeInfo/kubeletVersion")
-            }));
-            return columns;
-        }
-        "ConfigMap" => columns.push(column("Data", 0, data_count)),
-        "Secret" => {
-            columns.push(column("Type", 0, |object| at(object, "/type")));
-            columns.push(column("Data", 0, data_count));
-        }
-        "Deployment" => {
-            columns.push(column("Ready", 0, |object| {
-                let ready = count(object, "/status/readyReplicas");
-                json!(format!("{ready}/{}", count(object, "/spec/replicas")))
-            }));
-            columns.push(column("Up-to-date", 0, |object| {
-                text(count(object, "/status/updatedReplicas"))
-            }));
-            columns.push(column("Available", 0, |object| {
-                text(count(object, "/status/availableReplicas"))
-            }));
-            columns.push(age_column());
-            columns.push(column("Containers", 1, |object| containers(object, "name")));
-            columns.push(column("Images", 1, |object| containers(object, "image")));
-            columns.push(column("Selector", 1, |object| {
-                pairs(object.pointer("/spec/selector/matchLabels"))
-            }));
-            return columns;
-        }
-        "ReplicaSet" => {
-            columns.push(column("Desired", 0, |object| text(count(object, "/spec/replicas"))));
-            columns.push(column("Current", 0, |object| text(count(object, "/status/replicas"))));
-            columns.push(column("Ready", 0, |object| {
-                text(count(object, "/status/readyReplicas"))
-            }));
-        }
-        "EndpointSlice" => {
-            columns.push(column("AddressType", 0, |object| at(object, "/addressType")));
-            columns.push(column("Ports", 0, |object| {
-                joined(object.get("ports"), |port| port.get("port").map(text_of))
-            }));
-            columns.push(column("Endpoints", 0, |object| {
-                joined(object.get("endpoints"), |endpoint| {
-                    endpoint.pointer("/addresses/0").map(text_of)
-                })
-            }));
-        }
-        "Lease" => columns.push(column("Holder", 0, |object| at(object, "/spec/holderIdentity"))),
-        "Event" => return event_columns(),
-        "CustomResourceDefinition" => {
-            columns.push(column("Created At", 0, |object| {
-                at(object, "/metadata/creationTimestamp")
-            }));
-            return columns;
-        }
-        _ => {}
-    }
-    columns.push(age_column());
-    columns
+fn created_column() -> Column {
+    column("Created At", |object, _| at(object, "/metadata/creationTimestamp"))
 }
 
-fn event_columns() -> Vec<Column> {
-    vec![
-        column("Last Seen", 0, |object| {
-            let times = [
-                "/series/lastObservedTime",
-                "/lastTimestamp",
-                "/deprecatedLastTimestamp",
-                "/eventTime",
-                "/metadata/creationTimestamp",
-            ];
-            let mut times = times.iter().filter_map(|time| object.pointer(time)?.as_str());
-            age(times.next(), Timestamp::now())
-        }),
-        column("Type", 0, |object| at(object, "/type")),
-        column("Reason", 0, |object| at(object, "/reason")),
-        column("Object", 0, |object| {
-            let about = object.get("involvedObject").or_else(|| object.get("regarding"));
-            let about = about.unwrap_or(&Value::Null);
-            let kind = about["kind"].as_str().unwrap_or_default().to_lowercase();
-            json!(format!("{kind}/{}", about["name"].as_str().unwrap_or_default()))
-        }),
-        column("Message", 0, |object| {
-            let said = object.get("message").or_else(|| object.get("note"));
-            said.cloned().unwrap_or(json!(""))
-        }),
-    ]
+/// The columns of a kind.
+pub(crate) fn of(kind: &Kind) -> Vec<Column> {
+    let name = column("Name", |object, _| json!(object::name(object)));
+    if kind.is_custom() {
+        return custom(kind, name);
+    }
+    if kind.kind == "Event" {
+        return core::event(name);
+    }
+    let more = match kind.kind.as_str() {
+        "Namespace" => core::namespace(),
+        "Node" => core::node(),
+        "Service" => core::service(),
+        "Endpoints" => core::endpoints(),
+        "EndpointSlice" => core::endpoint_slice(),
+        "Ingress" => core::ingress(),
+        "IngressClass" => core::ingress_class(),
+        "NetworkPolicy" => core::network_policy(),
+        "ConfigMap" => core::config_map(),
+        "Secret" => core::secret(),
+        "ServiceAccount" => core::service_account(),
+        "Lease" => core::lease(),
+        "RoleBinding" | "ClusterRoleBinding" => core::role_binding(),
+        "Role" | "ClusterRole" | "CustomResourceDefinition" => vec![created_column()],
+        "Pod" => workloads::pod(),
+        "Deployment" => workloads::deployment(),
+        "ReplicaSet" => workloads::replica_set(),
+        "StatefulSet" => workloads::stateful_set(),
+        "DaemonSet" => workloads::daemon_set(),
+        "Job" => workloads::job(),
+        "CronJob" => workloads::cron_job(),
+        "HorizontalPodAutoscaler" => workloads::autoscaler(),
+        _ => vec![age_column()],
+    };
+    std::iter::once(name).chain(more).collect()
+}
+
+/// Those of the definition; the age, if it has none.
+fn custom(kind: &Kind, name: Column) -> Vec<Column> {
+    let mut columns = vec![name];
+    columns.extend(kind.columns.iter().map(|column| Column {
+        name: column.name.clone(),
+        kind: column.kind.clone(),
+        description: column.description.clone(),
+        priority: column.priority,
+        source: Source::Path(column.path.clone(), column.kind == "date"),
+    }));
+    if kind.columns.is_empty() {
+        columns.push(age_column());
+    }
+    columns
 }
 
 fn at(object: &Value, pointer: &str) -> Value {
@@ -233,33 +180,41 @@ fn text(number: u64) -> Value {
     json!(number.to_string())
 }
 
-fn joined(list: Option<&Value>, read: fn(&Value) -> Option<String>) -> Value {
-    let all: Vec<String> = object::items(list).filter_map(read).collect();
-    match all.len() {
-        0 => json!("<unset>"),
-        1..=3 => json!(all.join(",")),
-        many => json!(format!("{} + {} more...", all[..3].join(","), many - 3)),
+/// Texts with commas between, or what stands for none.
+fn joined(texts: impl IntoIterator<Item = String>, none: &str) -> Value {
+    let texts: Vec<String> = texts.into_iter().collect();
+    match texts.is_empty() {
+        true => json!(none),
+        false => json!(texts.join(",")),
+    }
+}
+
+/// The first three, and how many more.
+fn shortened(texts: impl IntoIterator<Item = String>, none: &str) -> Value {
+    let texts: Vec<String> = texts.into_iter().collect();
+    match texts.len() {
+        0..=3 => joined(texts, none),
+        many => json!(format!("{} + {} more...", texts[..3].join(","), many - 3)),
     }
 }
 
 fn pairs(map: Option<&Value>) -> Value {
     let pairs = map.and_then(Value::as_object).into_iter().flatten();
-    let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={}", text_of(value))).collect();
-    match pairs.is_empty() {
-        true => json!("<none>"),
-        false => json!(pairs.join(",")),
+    joined(pairs.map(|(key, value)| format!("{key}={}", text_of(value))), "<none>")
+}
+
+/// A label selector as it is written in a query.
+fn selector(selector: Option<&Value>) -> Value {
+    match super::scale::selector_text(selector).as_str() {
+        "" => json!("<none>"),
+        text => json!(text),
     }
 }
 
-fn containers(object: &Value, field: &str) -> Value {
-    let containers = object::items(object.pointer("/spec/template/spec/containers"));
-    let texts: Vec<&str> = containers.filter_map(|container| container[field].as_str()).collect();
-    json!(texts.join(","))
-}
-
-fn data_count(object: &Value) -> Value {
-    let size = |name: &str| object.get(name).and_then(Value::as_object).map_or(0, |map| map.len());
-    text((size("data") + size("binaryData")) as u64)
+/// The texts of a field of each item of a list.
+fn each(list: Option<&Value>, field: &str) -> Vec<String> {
+    let texts = object::items(list).filter_map(|item| item.get(field).map(text_of));
+    texts.collect()
 }
 
 fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a str> {
@@ -267,86 +222,38 @@ fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a str> {
     conditions.find(|condition| condition["type"] == kind)?["status"].as_str()
 }
 
-fn pod_ready(object: &Value) -> Value {
-    let total = object::items(object.pointer("/spec/containers")).count();
-    let ready = if condition(object, "Ready") == Some("True") {
-        total
-    } else {
-        0
-    };
-    json!(format!("{ready}/{total}"))
+/// The addresses of a load balancer.
+fn balanced(object: &Value) -> Vec<String> {
+    let points = object::items(object.pointer("/status/loadBalancer/ingress"));
+    let addresses = points.filter_map(|point| point["ip"].as_str().or(point["hostname"].as_str()));
+    addresses.map(str::to_owned).collect()
 }
 
-fn pod_status(object: &Value) -> Value {
-    match object::is_terminating(object) {
-        true => json!("Terminating"),
-        false => at(object, "/status/phase"),
-    }
+fn time(text: Option<&str>) -> Option<Timestamp> {
+    text.and_then(|text| text.parse().ok())
 }
 
-fn node_status(object: &Value) -> Value {
-    json!(match condition(object, "Ready") {
-        Some("True") => "Ready",
-        Some(_) => "NotReady",
-        None => "Unknown",
-    })
-}
-
-fn external_address(object: &Value) -> Value {
-    let ingress = object::items(object.pointer("/status/loadBalancer/ingress"));
-    let addresses = ingress.filter_map(|point| point["ip"].as_str().or(point["hostname"].as_str()));
-    let addresses: Vec<&str> = addresses.collect();
-    match (addresses.is_empty(), object["spec"]["type"].as_str()) {
-        (false, _) => json!(addresses.join(",")),
-        (true, Some("LoadBalancer")) => json!("<pending>"),
-        (true, Some("ExternalName")) => at(object, "/spec/externalName"),
-        (true, _) => json!("<none>"),
-    }
-}
-
-fn service_ports(object: &Value) -> Value {
-    let ports = object::items(object.pointer("/spec/ports")).map(|port| {
-        let protocol = port["protocol"].as_str().unwrap_or("TCP");
-        match port["nodePort"].as_u64() {
-            Some(node) if node > 0 => format!("{}:{node}/{protocol}", port["port"]),
-            _ => format!("{}/{protocol}", port["port"]),
-        }
-    });
-    let ports: Vec<String> = ports.collect();
-    match ports.is_empty() {
-        true => json!("<none>"),
-        false => json!(ports.join(",")),
-    }
-}
-
-fn endpoint_addresses(object: &Value) -> Value {
-    let subsets = object::items(object.get("subsets"));
-    let addresses = subsets.flat_map(|subset| {
-        let port = subset.pointer("/ports/0/port").map(text_of).unwrap_or_default();
-        object::items(subset.get("addresses"))
-            .map(move |address| format!("{}:{port}", address["ip"].as_str().unwrap_or_default()))
-    });
-    let addresses: Vec<String> = addresses.collect();
-    match addresses.is_empty() {
-        true => json!("<none>"),
-        false => json!(addresses.join(",")),
-    }
-}
-
-/// How long ago, in the two largest units as kubectl writes them.
+/// How long ago.
 fn age(since: Option<&str>, now: Timestamp) -> Value {
-    let Some(since) = since.and_then(|text| text.parse::<Timestamp>().ok()) else {
-        return json!("<unknown>");
-    };
-    let seconds = (now.as_second() - since.as_second()).max(0);
+    match time(since) {
+        Some(since) => json!(duration(now.as_second() - since.as_second())),
+        None => json!("<unknown>"),
+    }
+}
+
+/// A duration in the two largest units, as kubectl writes it.
+fn duration(seconds: i64) -> String {
+    let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    json!(match seconds {
+    match seconds {
         0..=119 => format!("{seconds}s"),
         120..=599 if seconds % 60 > 0 => format!("{minutes}m{}s", seconds % 60),
         120..=10_799 => format!("{minutes}m"),
         10_800..=28_799 if minutes % 60 > 0 => format!("{hours}h{}m", minutes % 60),
         10_800..=172_799 => format!("{hours}h"),
         172_800..=691_199 if hours % 24 > 0 => format!("{days}d{}h", hours % 24),
-        _ => format!("{days}d"),
-    })
+        691_200..=63_071_999 => format!("{days}d"),
+        _ if days % 365 > 0 && days < 365 * 8 => format!("{}y{}d", days / 365, days % 365),
+        _ => format!("{}y", days / 365),
+    }
 }

@@ -1,7 +1,15 @@
 //! Values a real cluster fills in.
 //!
 //! What must stay true: defaults depend on the object alone and are filled in before ownership is
-//! recorded, so the creator owns them; what needs the cluster's state is in `addresses.rs`.
+//! recorded, so the creator owns them; what needs the cluster's state is in `addresses.rs`. `fill` is
+//! for every write and fills in nothing twice; `begin` and `admit` are for new objects alone.
+//!
+//! Refused: what admission takes from other objects (a default ServiceAccount and its token, the default
+//! IngressClass, taints of new nodes).
+
+mod pods;
+mod services;
+mod workloads;
 
 use serde_json::{Map, Value, json};
 
@@ -9,30 +17,94 @@ use super::kinds::{Fields, Kind};
 use super::object::{self, object_mut};
 use super::schema;
 
+/// The status a new object has whatever the client sent.
+pub(crate) fn begin(kind: &Kind, new: &mut Value) {
+    // Kubelets register their node with a status.
+    if !kind.has_status || kind.is("", "Node") {
+        return;
+    }
+    let status = match kind.kind.as_str() {
+        _ if kind.is_custom() => Value::Null,
+        "Namespace" => json!({"phase": "Active"}),
+        "Pod" => json!({"phase": "Pending"}),
+        "Service" | "Ingress" => json!({"loadBalancer": {}}),
+        "ReplicaSet" => json!({"replicas": 0}),
+        "StatefulSet" => json!({"replicas": 0, "availableReplicas": 0}),
+        "DaemonSet" => json!({
+            "currentNumberScheduled": 0,
+            "numberMisscheduled": 0,
+            "desiredNumberScheduled": 0,
+            "numberReady": 0,
+        }),
+        "HorizontalPodAutoscaler" => json!({"desiredReplicas": 0}),
+        "Deployment" | "Job" | "CronJob" => json!({}),
+        _ => Value::Null,
+    };
+    match status {
+        Value::Null => {
+            object_mut(new).remove("status");
+        }
+        status => new["status"] = status,
+    }
+}
+
 /// Fills in what is absent.
 pub(crate) fn fill(kind: &Kind, value: &mut Value) {
     match (&kind.fields, kind.kind.as_str()) {
         (Fields::Schema(schema), _) => schema::fill_defaults(value, schema),
         (_, "Namespace") => namespace(value),
-        (_, "Service") => service(value),
-        (_, "Pod") => pod(&mut value["spec"]),
-        (_, "Deployment") => deployment(value),
-        (_, "ReplicaSet") => {
-            set(object_mut(&mut value["spec"]), "replicas", json!(1));
-            pod(&mut value["spec"]["template"]["spec"]);
-        }
+        (_, "Node") => node(value),
+        (_, "Service") => services::service(value),
+        (_, "Endpoints") => services::endpoints(value),
+        (_, "EndpointSlice") => services::endpoint_slice(value),
+        (_, "IngressClass") => services::ingress_class(value),
+        (_, "NetworkPolicy") => services::network_policy(value),
+        (_, "Pod") => pods::pod(value),
+        (_, "Deployment") => workloads::deployment(value),
+        (_, "ReplicaSet") => workloads::replica_set(value),
+        (_, "StatefulSet") => workloads::stateful_set(value),
+        (_, "DaemonSet") => workloads::daemon_set(value),
+        (_, "Job") => workloads::job(value),
+        (_, "CronJob") => workloads::cron_job(value),
+        (_, "HorizontalPodAutoscaler") => workloads::autoscaler(value),
         (_, "Secret") => secret(value),
-        (_, "EndpointSlice") => endpoint_slice(value),
+        (_, "RoleBinding" | "ClusterRoleBinding") => role_binding(value),
         (_, "CustomResourceDefinition") => definition(value),
         _ => {}
     }
 }
 
+/// What is added to a new object once its defaults are filled in.
+pub(crate) fn admit(kind: &Kind, new: &mut Value) {
+    if kind.is("", "Pod") {
+        pods::admit(new);
+    } else if kind.is("batch", "Job") {
+        workloads::generate_selector(new);
+    }
+}
+
+/// Sets what is absent or null.
 fn set(map: &mut Map<String, Value>, name: &str, value: Value) {
     let present = map.entry(name).or_insert(Value::Null);
     if present.is_null() {
         *present = value;
     }
+}
+
+/// The object in a field, made when absent.
+fn child<'m>(map: &'m mut Map<String, Value>, name: &str) -> &'m mut Map<String, Value> {
+    object_mut(map.entry(name).or_insert(Value::Null))
+}
+
+/// The object in a field, if there is one.
+fn present<'m>(map: &'m mut Map<String, Value>, name: &str) -> Option<&'m mut Map<String, Value>> {
+    map.get_mut(name)?.as_object_mut()
+}
+
+/// The objects of a list.
+fn each<'m>(map: &'m mut Map<String, Value>, name: &str) -> impl Iterator<Item = &'m mut Map<String, Value>> {
+    let items = map.get_mut(name).and_then(Value::as_array_mut);
+    items.into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
 fn namespace(value: &mut Value) {
@@ -44,78 +116,11 @@ fn namespace(value: &mut Value) {
     set(object_mut(&mut value["spec"]), "finalizers", json!(["kubernetes"]));
 }
 
-fn service(value: &mut Value) {
-    let spec = object_mut(&mut value["spec"]);
-    set(spec, "type", json!("ClusterIP"));
-    set(spec, "sessionAffinity", json!("None"));
-    let kind = spec["type"].as_str().unwrap_or_default().to_owned();
-    if kind != "ExternalName" {
-        set(spec, "internalTrafficPolicy", json!("Cluster"));
-        set(spec, "ipFamilies", json!(["IPv4"]));
-        set(spec, "ipFamilyPolicy", json!("SingleStack"));
-    }
-    if kind == "LoadBalancer" {
-        set(spec, "allocateLoadBalancerNodePorts", json!(true));
-    }
-    if kind == "LoadBalancer" || kind == "NodePort" {
-        set(spec, "externalTrafficPolicy", json!("Cluster"));
-    }
-    for port in spec
-        .get_mut("ports")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
+fn node(value: &mut Value) {
+    if let Some(status) = present(object_mut(value), "status")
+        && let Some(capacity) = status.get("capacity").cloned()
     {
-        let number = port.get("port").cloned().unwrap_or(Value::Null);
-        let port = object_mut(port);
-        set(port, "protocol", json!("TCP"));
-        set(port, "targetPort", number);
-    }
-}
-
-fn deployment(value: &mut Value) {
-    let spec = object_mut(&mut value["spec"]);
-    set(spec, "replicas", json!(1));
-    set(spec, "revisionHistoryLimit", json!(10));
-    set(spec, "progressDeadlineSeconds", json!(600));
-    let strategy = object_mut(spec.entry("strategy").or_insert(Value::Null));
-    set(strategy, "type", json!("RollingUpdate"));
-    if strategy["type"] == json!("RollingUpdate") {
-        let rolling = object_mut(strategy.entry("rollingUpdate").or_insert(Value::Null));
-        set(rolling, "maxUnavailable", json!("25%"));
-        set(rolling, "maxSurge", json!("25%"));
-    }
-    pod(&mut value["spec"]["template"]["spec"]);
-}
-
-fn pod(spec: &mut Value) {
-    let spec = object_mut(spec);
-    set(spec, "restartPolicy", json!("Always"));
-    set(spec, "dnsPolicy", json!("ClusterFirst"));
-    set(spec, "terminationGracePeriodSeconds", json!(30));
-    set(spec, "securityContext", json!({}));
-    set(spec, "schedulerName", json!("default-scheduler"));
-    for list in ["containers", "initContainers"] {
-        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
-        containers.into_iter().flatten().for_each(container);
-    }
-}
-
-fn container(value: &mut Value) {
-    let image = value.get("image").and_then(Value::as_str).unwrap_or_default();
-    let tag = image.rsplit('/').next().and_then(|last| last.split_once(':'));
-    let policy = match tag {
-        Some((_, tag)) if tag != "latest" => "IfNotPresent",
-        _ if image.contains('@') => "IfNotPresent",
-        _ => "Always",
-    };
-    let map = object_mut(value);
-    set(map, "imagePullPolicy", json!(policy));
-    set(map, "terminationMessagePath", json!("/dev/termination-log"));
-    set(map, "terminationMessagePolicy", json!("File"));
-    set(map, "resources", json!({}));
-    for port in map.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        set(object_mut(port), "protocol", json!("TCP"));
+        set(status, "allocatable", capacity);
     }
 }
 
@@ -125,7 +130,7 @@ fn secret(value: &mut Value) {
     let Some(Value::Object(plain)) = map.remove("stringData") else {
         return;
     };
-    let data = object_mut(map.entry("data").or_insert(Value::Null));
+    let data = child(map, "data");
     for (name, text) in plain {
         let bytes = text.as_str().unwrap_or_default().as_bytes().to_vec();
         let encoded = serde_json::to_value(k8s_openapi::ByteString(bytes));
@@ -133,23 +138,25 @@ fn secret(value: &mut Value) {
     }
 }
 
-fn endpoint_slice(value: &mut Value) {
-    for port in value
-        .get_mut("ports")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
+fn role_binding(value: &mut Value) {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    let map = object_mut(value);
+    if let Some(role) = present(map, "roleRef")
+        && role.get("apiGroup").is_none_or(|group| *group == json!(""))
     {
-        let port = object_mut(port);
-        set(port, "name", json!(""));
-        set(port, "protocol", json!("TCP"));
+        role.insert("apiGroup".to_owned(), json!(GROUP));
+    }
+    for subject in each(map, "subjects") {
+        if matches!(subject.get("kind").and_then(Value::as_str), Some("User" | "Group")) {
+            set(subject, "apiGroup", json!(GROUP));
+        }
     }
 }
 
 fn definition(value: &mut Value) {
     let spec = object_mut(&mut value["spec"]);
     set(spec, "conversion", json!({"strategy": "None"}));
-    let names = object_mut(spec.entry("names").or_insert(Value::Null));
+    let names = child(spec, "names");
     let kind = names.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     set(names, "singular", json!(kind.to_lowercase()));
     set(names, "listKind", json!(format!("{kind}List")));

@@ -22,12 +22,16 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 
-/// What can be done with the objects of a kind, or with a question.
-fn verbs(kind: &Kind) -> &'static [&'static str] {
-    match kind.stored {
-        true => &VERBS,
-        false => &["create"],
+/// What can be done with the objects of a kind, or with a question. Namespaces are deleted one by one.
+fn verbs(kind: &Kind) -> Vec<&'static str> {
+    if !kind.stored {
+        return vec!["create"];
     }
+    let one_by_one = kind.is("", "Namespace");
+    let verbs = VERBS.into_iter();
+    verbs
+        .filter(|verb| !(one_by_one && *verb == "deletecollection"))
+        .collect()
 }
 
 /// The versions of a group in order of preference, each with its kinds.
@@ -174,7 +178,7 @@ fn subresources(kind: &Kind) -> Vec<(&str, &str, &str, &str)> {
     if kind.has_status {
         parts.push(("status", kind.group.as_str(), kind.version.as_str(), kind.kind.as_str()));
     }
-    if kind.has_scale {
+    if kind.scale.is_some() {
         parts.push(("scale", "autoscaling", "v1", "Scale"));
     }
     if kind.is("", "ServiceAccount") {

@@ -18,6 +18,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::scale::ScalePaths;
+
 /// Reads a value as the typed struct of its kind and writes it again, without what was not understood.
 pub(crate) type RoundTrip = fn(&Value) -> Result<Value, serde_json::Error>;
 
@@ -57,7 +59,10 @@ pub(crate) struct Kind {
     pub(crate) categories: Vec<String>,
     pub(crate) namespaced: bool,
     pub(crate) has_status: bool,
-    pub(crate) has_scale: bool,
+    /// Where the scale subresource reads and writes, if there is one.
+    pub(crate) scale: Option<ScalePaths>,
+    /// Fields by which objects can be selected, besides the name and the namespace.
+    pub(crate) selectable: Vec<String>,
     pub(crate) has_generation: bool,
     /// Whether there are such objects; the others are questions that are only asked.
     pub(crate) stored: bool,
@@ -300,7 +305,7 @@ fn built_in() -> Vec<Kind> {
             "apiextensions.k8s.io/v1",
             "CustomResourceDefinition",
             "customresourcedefinitions",
-            "crd",
+            "crd,crds",
             &[Cluster, Status, Generation],
         ),
     ]
@@ -325,10 +330,6 @@ fn kind<T: DeserializeOwned + Serialize>(
     traits: &[Trait],
 ) -> Kind {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let list = |present: bool, value: &str| match present {
-        true => vec![value.to_owned()],
-        false => Vec::new(),
-    };
     Kind {
         group: group.to_owned(),
         version: version.to_owned(),
@@ -336,14 +337,71 @@ fn kind<T: DeserializeOwned + Serialize>(
         list_kind: format!("{name}List"),
         plural: plural.to_owned(),
         singular: name.to_lowercase(),
-        short_names: list(!short.is_empty(), short),
-        categories: list(traits.contains(&Trait::All), "all"),
+        short_names: short
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        categories: match (traits.contains(&Trait::All), group) {
+            (true, _) => vec!["all".to_owned()],
+            (false, "apiextensions.k8s.io") => vec!["api-extensions".to_owned()],
+            _ => Vec::new(),
+        },
         namespaced: !traits.contains(&Trait::Cluster),
         has_status: traits.contains(&Trait::Status),
-        has_scale: traits.contains(&Trait::Scale),
+        scale: traits.contains(&Trait::Scale).then(ScalePaths::of_workloads),
+        selectable: selectable(group, name).iter().map(|&path| path.to_owned()).collect(),
         has_generation: traits.contains(&Trait::Generation),
         stored: !traits.contains(&Trait::Question),
         fields: Fields::Typed(round_trip::<T>),
         columns: Vec::new(),
+    }
+}
+
+/// The fields a field selector may name, as the API reference lists them.
+fn selectable(group: &str, kind: &str) -> &'static [&'static str] {
+    match (group, kind) {
+        ("", "Pod") => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+        ("", "Namespace") => &["status.phase"],
+        ("", "Node") => &["spec.unschedulable"],
+        ("", "Secret") => &["type"],
+        ("", "Service") => &["spec.clusterIP", "spec.type"],
+        ("", "Event") => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        ("events.k8s.io", "Event") => &[
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "regarding.apiVersion",
+            "regarding.resourceVersion",
+            "regarding.fieldPath",
+            "reason",
+            "reportingController",
+            "type",
+        ],
+        ("apps", "ReplicaSet") => &["status.replicas"],
+        ("batch", "Job") => &["status.successful"],
+        _ => &[],
     }
 }

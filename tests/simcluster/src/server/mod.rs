@@ -7,11 +7,11 @@
 //! serve, tls, patience   connections and dispatch     health   probes
 //! access/    who sends a request, and whether they may
 //! resource   verbs            request, protobuf   reading     discovery, openapi
-//! list watch delete patch     follow, garbage   what follows from writes
+//! list watch delete patch scale     follow, garbage   what follows from writes
 //! write      the one road into the store
 //! body convert                what is written, and in which version
 //! managed merge fields shape  ownership and merging
-//! defaults schema validate addresses crd
+//! defaults schema validate addresses crd quantity
 //! store      objects, versions, history          kinds   what is served
 //! ```
 
@@ -39,8 +39,10 @@ mod patch;
 mod patience;
 mod present;
 mod protobuf;
+mod quantity;
 mod request;
 mod resource;
+mod scale;
 mod schema;
 mod selectors;
 mod serve;

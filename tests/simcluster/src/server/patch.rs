@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::kinds::Kind;
 use super::managed::Managers;
@@ -235,39 +235,4 @@ fn drop_nulls(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         _ => {}
     }
-}
-
-/// The `Scale` of a workload.
-pub(crate) fn scale_of(live: &Value) -> Value {
-    let mut meta = Map::new();
-    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
-        if let Some(value) = object::meta(live, field) {
-            meta.insert(field.to_owned(), value.clone());
-        }
-    }
-    let labels = live.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let pairs = labels.into_iter().flatten();
-    let selector: Vec<String> = pairs
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    let number = |pointer: &str| live.pointer(pointer).cloned().unwrap_or(json!(0));
-    json!({
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": meta,
-        "spec": {"replicas": number("/spec/replicas")},
-        "status": {"replicas": number("/status/replicas"), "selector": selector.join(",")},
-    })
-}
-
-/// Sets the replicas of a workload to those of `scale`.
-pub(crate) fn set_scale(state: &mut State, target: &Target, scale: &Value) -> Outcome<Value> {
-    let live = target.live(state)?;
-    let (uid, version) = (object::uid(scale), object::resource_version(scale));
-    body::check_preconditions(&target.kind, &live, uid, version)?;
-    let mut new = Value::clone(&live);
-    new["spec"]["replicas"] = scale.pointer("/spec/replicas").cloned().unwrap_or(json!(0));
-    let managers = Managers::of(&live);
-    let stored = write::change(state, target, &live, new, Ownership::Update(managers))?;
-    Ok(scale_of(&stored))
 }

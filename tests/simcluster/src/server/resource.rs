@@ -20,6 +20,7 @@ use super::patch::{self, Form};
 use super::present;
 use super::protobuf;
 use super::request::{self, Output, Path, Query};
+use super::scale;
 use super::selectors::Selection;
 use super::status::{Failure, Outcome};
 use super::store::{State, Store};
@@ -69,7 +70,7 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
     let known = match path.subresource.as_str() {
         "" => true,
         "status" => kind.has_status,
-        "scale" => kind.has_scale,
+        "scale" => kind.scale.is_some(),
         _ => false,
     };
     if !known {
@@ -121,13 +122,13 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
             let told = store.write(|state| delete::delete(state, &target, &options))?;
             object(200, &told)
         }
-        (&Method::DELETE, true) => {
+        (&Method::DELETE, true) if !kind.is("", "Namespace") => {
             let options = delete_options(call)?;
             let target = Target {
                 dry_run: target.dry_run || options.dry_run,
                 ..target
             };
-            let selection = selection(call)?;
+            let selection = selection(call, &kind)?;
             let items = store.write(|state| delete::delete_all(state, &target, &selection));
             let meta = json!({"resourceVersion": store.read(State::revision).to_string()});
             let body = present::list(&kind, &list::Page { items, meta }, call.output);
@@ -198,12 +199,13 @@ fn replace(state: &mut State, target: &Target, mut body: Value) -> Outcome<Arc<V
     write::change(state, target, &live, body, Ownership::Update(managers))
 }
 
-fn selection(call: &Call) -> Outcome<Selection> {
-    Selection::parse(call.query.text("labelSelector"), call.query.text("fieldSelector"))
+fn selection(call: &Call, kind: &Kind) -> Outcome<Selection> {
+    let (labels, fields) = (call.query.text("labelSelector"), call.query.text("fieldSelector"));
+    Selection::parse(labels, fields, &kind.selectable)
 }
 
 fn read_many(store: &Arc<Store>, call: &Call, kind: &Arc<Kind>) -> Outcome<Answer> {
-    let selection = selection(call)?;
+    let selection = selection(call, kind)?;
     if call.query.flag("watch")? == Some(true) {
         return watch(store, call, kind, selection);
     }
@@ -238,22 +240,15 @@ fn delete_options(call: &Call) -> Outcome<Options> {
 
 fn scale(store: &Arc<Store>, call: &Call, target: &Target) -> Outcome<Answer> {
     let scale = match call.method {
-        Method::GET => store.read(|state| target.live(state).map(|live| patch::scale_of(&live)))?,
+        Method::GET => store.read(|state| scale::read(state, target))?,
         Method::PUT => {
             let body = body(call)?;
-            if !body.is_object() {
-                return Err(Failure::bad_request("the object provided is not a Scale"));
-            }
-            store.write(|state| patch::set_scale(state, target, &body))?
+            store.write(|state| scale::replace(state, target, &body))?
         }
         Method::PATCH => {
             let form = Form::of(&call.content_type, &target.kind)?;
             let change = request::parse_body(&call.body, form == Form::Apply)?;
-            store.write(|state| {
-                let now = patch::scale_of(&*target.live(state)?);
-                let scale = patch::patched(&target.kind, &now, form, change)?;
-                patch::set_scale(state, target, &scale)
-            })?
+            store.write(|state| scale::patch(state, target, form, change))?
         }
         _ => return Err(Failure::method_not_allowed()),
     };

@@ -7,13 +7,21 @@
 //! Refused: a general JSON Schema validator. Structural schemas are a small subset, and the causes
 //! of a 422 must read as the API server writes them. CEL rules are not evaluated.
 
+mod formats;
+mod structural;
+mod values;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::kinds::{Fields, Kind};
 use super::object;
-use super::status::{Cause, Failure, Outcome};
+use super::status::{Failure, Outcome};
+
+pub(crate) use self::formats::is_cidr;
+pub(crate) use self::structural::check as check_structural;
+pub(crate) use self::values::{validate, validate_at};
 
 /// Drops what the kind does not know and returns the paths of what was dropped.
 pub(crate) fn conform(kind: &Kind, object: &mut Value) -> Outcome<Vec<String>> {
@@ -140,22 +148,23 @@ pub(crate) fn fill_defaults(value: &mut Value, schema: &Value) {
     match value {
         Value::Object(map) => {
             let empty = Map::new();
-            let properties = schema.get("properties").and_then(Value::as_object);
-            for (name, schema) in properties.unwrap_or(&empty) {
-                if let Some(default) = schema.get("default") {
-                    let present = map.entry(name.clone()).or_insert(Value::Null);
-                    if present.is_null() && !flag(schema, "nullable") {
-                        *present = default.clone();
-                    }
+            let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+            map.retain(|name, value| {
+                let schema = properties.get(name);
+                !value.is_null() || schema.is_none_or(|schema| flag(schema, "nullable"))
+            });
+            for (name, schema) in properties {
+                if let Some(default) = schema.get("default")
+                    && !map.contains_key(name)
+                {
+                    map.insert(name.clone(), default.clone());
                 }
                 if let Some(value) = map.get_mut(name) {
                     fill_defaults(value, schema);
                 }
             }
             if let Some(schema) = schema.get("additionalProperties") {
-                let others = map
-                    .iter_mut()
-                    .filter(|(name, _)| properties.is_none_or(|properties| !properties.contains_key(*name)));
+                let others = map.iter_mut().filter(|(name, _)| !properties.contains_key(*name));
                 others.for_each(|(_, value)| fill_defaults(value, schema));
             }
         }
@@ -165,126 +174,5 @@ pub(crate) fn fill_defaults(value: &mut Value, schema: &Value) {
             }
         }
         _ => {}
-    }
-}
-
-/// Adds a cause for everything in which `value` breaks the schema.
-pub(crate) fn validate(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
-    if value.is_null() && flag(schema, "nullable") {
-        return;
-    }
-    if !has_type(value, schema) {
-        causes.push(wrong_type(value, schema, path));
-        return;
-    }
-    if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
-        && !allowed.contains(value)
-    {
-        let names: Vec<String> = allowed.iter().map(Value::to_string).collect();
-        causes.push(Cause {
-            reason: "FieldValueNotSupported",
-            field: path.to_owned(),
-            message: format!("Unsupported value: {value}: supported values: {}", names.join(", ")),
-        });
-    }
-    match value {
-        Value::Object(map) => validate_object(map, schema, path, causes),
-        Value::Array(items) => {
-            bounds(
-                items.len() as f64,
-                value,
-                schema,
-                ("minItems", "maxItems"),
-                path,
-                causes,
-            );
-            if let Some(schema) = schema.get("items") {
-                for (index, item) in items.iter().enumerate() {
-                    validate(item, schema, &format!("{path}[{index}]"), causes);
-                }
-            }
-        }
-        Value::String(text) => {
-            let length = text.chars().count() as f64;
-            bounds(length, value, schema, ("minLength", "maxLength"), path, causes);
-        }
-        Value::Number(number) => {
-            let number = number.as_f64().unwrap_or_default();
-            bounds(number, value, schema, ("minimum", "maximum"), path, causes);
-        }
-        _ => {}
-    }
-}
-
-fn validate_object(map: &Map<String, Value>, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for name in object::items(schema.get("required")).filter_map(Value::as_str) {
-        if map.get(name).is_none_or(Value::is_null) {
-            causes.push(Cause::required(join(path, name)));
-        }
-    }
-    let properties = schema.get("properties").and_then(Value::as_object);
-    for (name, value) in map {
-        let property = properties.and_then(|properties| properties.get(name));
-        let schema = property.or_else(|| schema.get("additionalProperties"));
-        match schema {
-            // The required check has spoken; an absent optional field may be sent as null.
-            Some(_) if value.is_null() => {}
-            Some(schema) => validate(value, schema, &join(path, name), causes),
-            None => {}
-        }
-    }
-}
-
-fn has_type(value: &Value, schema: &Value) -> bool {
-    if flag(schema, "x-kubernetes-int-or-string") {
-        return value.is_string() || value.is_i64() || value.is_u64();
-    }
-    match schema.get("type").and_then(Value::as_str) {
-        Some("object") => value.is_object(),
-        Some("array") => value.is_array(),
-        Some("string") => value.is_string(),
-        Some("boolean") => value.is_boolean(),
-        Some("integer") => value.is_i64() || value.is_u64(),
-        Some("number") => value.is_number(),
-        _ => true,
-    }
-}
-
-fn wrong_type(value: &Value, schema: &Value, path: &str) -> Cause {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    let wanted = schema
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or("integer or string");
-    Cause {
-        reason: "FieldValueTypeInvalid",
-        field: path.to_owned(),
-        message: format!("Invalid value: {found:?}: {path} in body must be of type {wanted}: {found:?}"),
-    }
-}
-
-fn bounds(
-    measure: f64,
-    value: &Value,
-    schema: &Value,
-    (least, most): (&str, &str),
-    path: &str,
-    causes: &mut Vec<Cause>,
-) {
-    let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
-    if let Some(bound) = bound(least).filter(|bound| measure < *bound) {
-        let why = format!("{path} in body should have {least} {bound}");
-        causes.push(Cause::invalid(path, value, &why));
-    }
-    if let Some(bound) = bound(most).filter(|bound| measure > *bound) {
-        let why = format!("{path} in body should have {most} {bound}");
-        causes.push(Cause::invalid(path, value, &why));
     }
 }

@@ -38,11 +38,12 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Parses the two selectors of a query.
-    pub(crate) fn parse(labels: &str, fields: &str) -> Outcome<Selection> {
+    /// Parses the two selectors of a query; `selectable` are the fields a kind can be selected by
+    /// besides the name and the namespace.
+    pub(crate) fn parse(labels: &str, fields: &str, selectable: &[String]) -> Outcome<Selection> {
         Ok(Selection {
             labels: parse_labels(labels)?,
-            fields: parse_fields(fields)?,
+            fields: parse_fields(fields, selectable)?,
         })
     }
 
@@ -180,14 +181,9 @@ fn parse_rule(part: &str) -> Option<Rule> {
     Some(Rule::Exists(key(part)?))
 }
 
-fn parse_fields(text: &str) -> Outcome<Vec<(String, String, bool)>> {
-    // What real servers support besides name and namespace, for any kind that has the field.
+fn parse_fields(text: &str, selectable: &[String]) -> Outcome<Vec<(String, String, bool)>> {
     let known = |path: &str| {
-        matches!(
-            path,
-            "metadata.name" | "metadata.namespace" | "spec.nodeName" | "status.phase" | "type" | "reason"
-        ) || path.starts_with("involvedObject.")
-            || path.starts_with("regarding.")
+        matches!(path, "metadata.name" | "metadata.namespace") || selectable.iter().any(|known| known == path)
     };
     let parts = text.split(',').filter(|part| !part.is_empty());
     parts
@@ -256,7 +252,7 @@ mod tests {
     use serde_json::json;
 
     fn check(selector: &str, labels: Value, wanted: bool) {
-        let selection = Selection::parse(selector, "").unwrap();
+        let selection = Selection::parse(selector, "", &[]).unwrap();
         let object = json!({"metadata": {"labels": labels}});
         assert_eq!(selection.matches(&object), wanted, "{selector} of {object}");
     }
@@ -270,8 +266,8 @@ mod tests {
         check("a in (b, c)", json!({"a": "c"}), true);
         check("a notin (b,c),!d", json!({"a": "c"}), false);
         check("!d", json!({"a": "c"}), true);
-        assert!(Selection::parse("a in b", "").is_err());
-        assert!(Selection::parse("", "spec.type=x").is_err());
+        assert!(Selection::parse("a in b", "", &[]).is_err());
+        assert!(Selection::parse("", "spec.type=x", &[]).is_err());
     }
 
     #[test]

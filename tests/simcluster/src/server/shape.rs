@@ -5,7 +5,10 @@
 //! are the list types and map types documented in the API reference; a custom kind's rules are
 //! `x-kubernetes-list-type`, `x-kubernetes-list-map-keys` and `x-kubernetes-map-type` of its schema.
 //!
-//! Refused: reading the rules of built-in kinds from a copy of the OpenAPI document, which is 4 MB.
+//! Refused: reading the rules of built-in kinds from a copy of the OpenAPI document, which is 4 MB, or
+//! from the generated `DeepMerge` of the typed structs: it merges whole structs, tells no owner, and
+//! follows the older patch keys in two places (conditions of Jobs, second keys). A test holds the table
+//! against it for every other list.
 
 use std::collections::BTreeMap;
 
@@ -25,15 +28,44 @@ pub(crate) enum List {
     Keyed(Vec<String>),
 }
 
+/// Where in a built-in kind a field is, as far as the rules depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The object itself, or what a template makes.
+    Root,
+    Metadata,
+    Spec,
+    /// The spec of a pod, wherever a pod or a template of one is.
+    PodSpec,
+    Container,
+    Elsewhere,
+}
+
+impl Place {
+    fn below(self, kind: &str, name: &str) -> Place {
+        match (self, name) {
+            (Place::Root | Place::Spec, "metadata") => Place::Metadata,
+            (Place::Root, "spec") if matches!(kind, "Pod" | "PodTemplate") => Place::PodSpec,
+            (Place::Root, "spec") => Place::Spec,
+            // The template is a pod without a name.
+            (Place::Spec, "template" | "jobTemplate") => Place::Root,
+            (Place::PodSpec, "containers" | "initContainers" | "ephemeralContainers") => Place::Container,
+            _ => Place::Elsewhere,
+        }
+    }
+}
+
 /// The rules at one place of an object.
 #[derive(Clone, Debug)]
 pub(crate) enum Shape<'a> {
     /// In a built-in kind, or the metadata of any.
     Typed {
         kind: &'a str,
-        in_container: bool,
+        place: Place,
         list: List,
         atomic_object: bool,
+        /// Items of the list here are references, each one value.
+        atomic_items: bool,
         /// An object that exists even when empty, and so is nobody's.
         plain: bool,
     },
@@ -55,9 +87,10 @@ impl<'a> Shape<'a> {
     fn typed(kind: &'a str) -> Shape<'a> {
         Shape::Typed {
             kind,
-            in_container: false,
+            place: Place::Root,
             list: List::Atomic,
             atomic_object: false,
+            atomic_items: false,
             plain: true,
         }
     }
@@ -65,13 +98,19 @@ impl<'a> Shape<'a> {
     /// The rules of a field.
     pub(crate) fn field(&self, name: &str) -> Shape<'a> {
         match self {
-            Shape::CustomRoot(_) if name == "metadata" => Shape::typed(""),
+            Shape::CustomRoot(_) if name == "metadata" => Shape::typed("").field(name),
             Shape::CustomRoot(schema) | Shape::Schema(schema) => Shape::Schema(property(schema, name)),
-            Shape::Typed { kind, in_container, .. } => Shape::Typed {
-                kind,
-                in_container: matches!(name, "containers" | "initContainers" | "ephemeralContainers"),
-                list: typed_list(kind, *in_container, name),
-                atomic_object: ATOMIC_OBJECTS.contains(&name),
+            Shape::Typed { kind, place, .. } => Shape::Typed {
+                // What a template makes is a pod, but a CronJob's template makes a Job.
+                kind: match (place, name) {
+                    (Place::Spec, "template") => "Pod",
+                    (Place::Spec, "jobTemplate") => "Job",
+                    _ => kind,
+                },
+                place: place.below(kind, name),
+                list: typed_list(kind, *place, name),
+                atomic_object: is_atomic_object(kind, *place, name),
+                atomic_items: matches!(name, "ownerReferences" | "imagePullSecrets" | "secrets"),
                 plain: PLAIN.contains(&name),
             },
         }
@@ -83,11 +122,17 @@ impl<'a> Shape<'a> {
             Shape::CustomRoot(schema) | Shape::Schema(schema) => {
                 Shape::Schema(schema.get("items").unwrap_or(&Value::Null))
             }
-            Shape::Typed { kind, in_container, .. } => Shape::Typed {
+            Shape::Typed {
                 kind,
-                in_container: *in_container,
+                place,
+                atomic_items,
+                ..
+            } => Shape::Typed {
+                kind,
+                place: *place,
                 list: List::Atomic,
-                atomic_object: false,
+                atomic_object: *atomic_items,
+                atomic_items: false,
                 plain: false,
             },
         }
@@ -157,48 +202,65 @@ fn property<'a>(schema: &'a Value, name: &str) -> &'a Value {
         .unwrap_or(&Value::Null)
 }
 
-const ATOMIC_OBJECTS: &[&str] = &[
-    "selector",
-    "nodeSelector",
-    "labelSelector",
-    "targetRef",
-    "involvedObject",
-    "regarding",
-    "related",
-    "configMapKeyRef",
-    "secretKeyRef",
-    "fieldRef",
-    "resourceFieldRef",
-];
+/// Objects that are one value: selectors and references.
+fn is_atomic_object(kind: &str, place: Place, name: &str) -> bool {
+    match name {
+        "selector" | "nodeSelector" | "labelSelector" | "podSelector" | "namespaceSelector" | "roleRef" => true,
+        "targetRef" | "involvedObject" | "regarding" | "related" => true,
+        "configMapKeyRef" | "secretKeyRef" | "fieldRef" | "resourceFieldRef" | "secretRef" => true,
+        "requiredDuringSchedulingIgnoredDuringExecution" => true,
+        // The backend of an Ingress.
+        "port" | "resource" => kind == "Ingress" && place == Place::Elsewhere,
+        _ => false,
+    }
+}
 
+/// Objects that are there as soon as what they are in is: the API reference gives them no pointer.
 const PLAIN: &[&str] = &[
     "metadata",
     "spec",
     "status",
     "template",
+    "jobTemplate",
     "strategy",
+    "updateStrategy",
     "loadBalancer",
     "resources",
     "names",
+    "acceptedNames",
     "nodeInfo",
+    "daemonEndpoints",
+    "kubeletEndpoint",
+    "scaleTargetRef",
+    "source",
+    "deprecatedSource",
 ];
 
-fn typed_list(kind: &str, in_container: bool, name: &str) -> List {
-    let keys: &[&str] = match (name, kind) {
-        ("finalizers" | "podCIDRs", _) => return List::Set,
-        ("ownerReferences", _) => &["uid"],
-        ("conditions", _) if kind != "EndpointSlice" => &["type"],
-        ("ports", "Service") => &["port", "protocol"],
-        ("ports", _) if in_container => &["containerPort", "protocol"],
-        ("containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env", _) => &["name"],
-        ("imagePullSecrets", "Pod" | "Deployment" | "ReplicaSet") => &["name"],
-        ("secrets", "ServiceAccount") => &["name"],
-        ("volumeMounts", _) => &["mountPath"],
-        ("volumeDevices", _) => &["devicePath"],
-        ("hostAliases" | "podIPs" | "hostIPs", _) => &["ip"],
-        ("topologySpreadConstraints", _) => &["topologyKey", "whenUnsatisfiable"],
-        ("addresses", "Node") => &["type"],
+fn typed_list(kind: &str, place: Place, name: &str) -> List {
+    let keys: &[&str] = match (place, name) {
+        (Place::Metadata, "finalizers") => return List::Set,
+        (Place::Metadata, "ownerReferences") => &["uid"],
+        (Place::Spec, "ports") if kind == "Service" => &["port", "protocol"],
+        (Place::Spec, "podCIDRs") => return List::Set,
+        (Place::PodSpec, "containers" | "initContainers" | "ephemeralContainers" | "volumes") => &["name"],
+        (Place::PodSpec, "imagePullSecrets" | "resourceClaims" | "schedulingGates") => &["name"],
+        (Place::PodSpec, "hostAliases") => &["ip"],
+        (Place::PodSpec, "topologySpreadConstraints") => &["topologyKey", "whenUnsatisfiable"],
+        (Place::Container, "env") => &["name"],
+        (Place::Container, "ports") => &["containerPort", "protocol"],
+        (Place::Container, "volumeMounts") => &["mountPath"],
+        (Place::Container, "volumeDevices") => &["devicePath"],
+        (Place::Root, "secrets") if kind == "ServiceAccount" => &["name"],
+        (Place::Elsewhere, "claims") => &["name"],
+        // Those of a Job are one value, and those of an endpoint are no list.
+        (Place::Elsewhere, "conditions") if kind != "Job" => &["type"],
+        (Place::Elsewhere, "podIPs") => &["ip"],
+        (Place::Elsewhere, "addresses") if kind == "Node" => &["type"],
+        (Place::Elsewhere, "failed" | "succeeded") if kind == "Job" => return List::Set,
         _ => return List::Atomic,
     };
     List::Keyed(keys.iter().map(|&key| key.to_owned()).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,54 @@ impl Cause {
         }
     }
 
+    pub(crate) fn required_because(field: impl Into<String>, why: &str) -> Cause {
+        Cause {
+            message: format!("Required value: {why}"),
+            ..Cause::required(field)
+        }
+    }
+
+    pub(crate) fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Cause {
+        let supported: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
+        Cause {
+            reason: "FieldValueNotSupported",
+            field: field.into(),
+            message: format!("Unsupported value: {value}: supported values: {}", supported.join(", ")),
+        }
+    }
+
+    pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Cause {
+        Cause {
+            reason: "FieldValueDuplicate",
+            field: field.into(),
+            message: format!("Duplicate value: {value}"),
+        }
+    }
+
+    pub(crate) fn not_found(field: impl Into<String>, value: &Value) -> Cause {
+        Cause {
+            reason: "FieldValueNotFound",
+            field: field.into(),
+            message: format!("Not found: {value}"),
+        }
+    }
+
+    pub(crate) fn too_long(field: impl Into<String>, limit: usize) -> Cause {
+        Cause {
+            reason: "FieldValueTooLong",
+            field: field.into(),
+            message: format!("Too long: may not be more than {limit} bytes"),
+        }
+    }
+
+    pub(crate) fn too_many(field: impl Into<String>, count: usize, limit: usize) -> Cause {
+        Cause {
+            reason: "FieldValueTooMany",
+            field: field.into(),
+            message: format!("Too many: {count}: must have at most {limit} items"),
+        }
+    }
+
     pub(crate) fn forbidden(field: impl Into<String>, why: &str) -> Cause {
         Cause {
             reason: "FieldValueForbidden",

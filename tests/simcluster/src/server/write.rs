@@ -123,11 +123,10 @@ pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownersh
     let name = object::name(&new).to_owned();
     check_namespace(state, target, &name)?;
     let key = Key::new(kind, &target.namespace, &name);
-    if kind.has_status && !kind.is("", "Node") {
-        reset_status(kind, &mut new);
-    }
+    defaults::begin(kind, &mut new);
     conform(target, &mut new)?;
     defaults::fill(kind, &mut new);
+    defaults::admit(kind, &mut new);
     validate::create(kind, &new)?;
     escalation::check(state, target, None, &new)?;
     if state.get(&key).is_some() {
@@ -148,7 +147,7 @@ pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownersh
     };
     managers.store(&mut new);
     if kind.is("apiextensions.k8s.io", "CustomResourceDefinition") {
-        crd::establish(&mut new);
+        crd::establish(&state.registry, &mut new);
     }
     if kind.is("", "Service") {
         state.addresses.complete(&mut new);
@@ -184,21 +183,6 @@ fn suffix() -> String {
         char::from(LETTERS[index])
     });
     letters.collect()
-}
-
-/// The status a new object has whatever the client sent.
-fn reset_status(kind: &Kind, new: &mut Value) {
-    let status = match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "Namespace") => json!({"phase": "Active"}),
-        ("", "Pod") => json!({"phase": "Pending", "qosClass": "BestEffort"}),
-        ("", "Service") => json!({"loadBalancer": {}}),
-        ("apps", _) => json!({}),
-        _ => {
-            object::object_mut(new).remove("status");
-            return;
-        }
-    };
-    new["status"] = status;
 }
 
 /// Drops unknown fields, or refuses them.
@@ -259,7 +243,7 @@ pub(crate) fn change(
         return Ok(live.clone());
     }
     if kind.is("apiextensions.k8s.io", "CustomResourceDefinition") && !object::is_terminating(&new) {
-        crd::establish(&mut new);
+        crd::establish(&state.registry, &mut new);
     }
     store(state, target, target.key(), new)
 }

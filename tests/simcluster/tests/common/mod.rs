@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub(crate) mod kubectl;
+pub(crate) mod manifests;
 pub(crate) mod roles;
 
 use std::fmt::Debug;

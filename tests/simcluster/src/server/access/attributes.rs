@@ -48,7 +48,7 @@ impl Attributes {
         // Whoever may see one object may list and watch a collection of just that one.
         if named.name.is_empty()
             && matches!(verb, "list" | "watch")
-            && let Ok(selection) = Selection::parse("", query.text("fieldSelector"))
+            && let Ok(selection) = Selection::parse("", query.text("fieldSelector"), &[])
         {
             attributes.name = selection.only_name().unwrap_or_default().to_owned();
         }
