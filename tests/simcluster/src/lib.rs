@@ -9,15 +9,15 @@
 //! a real `kube-apiserver`, because it is not available where the tests and the demo must run.
 //!
 //! Not simulated: CEL rules, `pattern` and `format` of schemas, conversion webhooks, the scale subresource of
-//! custom resources, `Warning` headers, RBAC (one token may do everything), TLS, `exec`, `log` and `eviction`
-//! of pods, ReplicaSets (a Deployment makes its pods itself), grace periods, foreground deletion (it is
-//! background), Endpoints objects, more than one EndpointSlice per Service, the StatefulSet, DaemonSet, Job
-//! and HPA kinds, and whatever an API server does at its own start (nodes, default ServiceAccounts).
+//! custom resources, warnings other than of unknown fields, RBAC (one token may do everything), TLS, `exec`,
+//! `log` and `eviction` of pods, ReplicaSets (a Deployment makes its pods itself), Endpoints objects, more than
+//! one EndpointSlice per Service, the StatefulSet, DaemonSet, Job and HPA kinds, and whatever an API server
+//! does at its own start (nodes, default ServiceAccounts).
 //!
 //! ```text
 //! server/     the API server: one module per rule of the API
 //! workload/   kubelets, deployments, endpoint slices, load balancers: ordinary API clients
-//! proxy.rs    faults in front of any API server, on TCP
+//! proxy/      faults in front of any API server, on TCP and by request
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -26,6 +26,6 @@ pub mod proxy;
 mod server;
 pub mod workload;
 
-pub use proxy::{Fault, FaultProxy};
+pub use proxy::{ApiAnswer, ApiFault, ApiFaultProxy, Fault, FaultProxy, Times, Verb};
 pub use server::{ClusterOptions, SimCluster};
 pub use workload::{READY_ANNOTATION, WorkloadOptions, Workloads};

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::kinds::Kind;
 use super::object;
 use super::status::{Cause, Failure, Outcome};
+use super::store::State;
 use super::write::Target;
 
 /// Checks that a body is an object of the kind, and completes its type and namespace from the path.
@@ -53,13 +54,14 @@ pub(crate) fn check_body(target: &Target, body: &mut Value) -> Outcome<()> {
     Ok(())
 }
 
-/// Fails when validation is strict and there were unknown fields.
-pub(crate) fn refuse_unknown(target: &Target, dropped: &[String]) -> Outcome<()> {
+/// Fails when validation is strict and there were unknown fields; otherwise the client is warned.
+pub(crate) fn refuse_unknown(state: &mut State, target: &Target, dropped: &[String]) -> Outcome<()> {
+    let fields: Vec<String> = dropped.iter().map(|path| format!("unknown field {path:?}")).collect();
     if !target.strict || dropped.is_empty() {
+        state.warnings.extend(fields);
         return Ok(());
     }
     let (name, version) = (&target.kind.kind, &target.kind.version);
-    let fields: Vec<String> = dropped.iter().map(|path| format!("unknown field {path:?}")).collect();
     Err(Failure::bad_request(format!(
         "{name} in version {version:?} cannot be handled as a {name}: strict decoding error: {}",
         fields.join(", ")

@@ -45,7 +45,7 @@ pub(crate) fn validate(definition: &Value, causes: &mut Vec<Cause>) {
 }
 
 /// Sets the status a definition has once it is served.
-pub(crate) fn establish(definition: &mut Value) {
+pub(crate) fn establish(definition: &mut Value, now: &Value) {
     let names = definition.pointer("/spec/names").cloned().unwrap_or_default();
     let versions = object::items(definition.pointer("/spec/versions"));
     let stored: Vec<Value> = versions
@@ -57,9 +57,9 @@ pub(crate) fn establish(definition: &mut Value) {
         .collect();
     let condition = |kind: &str, reason: &str, message: &str| {
         let before = known.iter().find(|condition| condition["type"] == json!(kind));
-        before.cloned().unwrap_or_else(|| {
-            json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": object::now()})
-        })
+        before.cloned().unwrap_or_else(
+            || json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now}),
+        )
     };
     definition["status"] = json!({
         "acceptedNames": names,

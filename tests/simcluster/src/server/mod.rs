@@ -6,36 +6,42 @@
 //! ```text
 //! serve, patience   connections, authentication, dispatch
 //! resource   verbs            request, protobuf   reading     discovery, openapi
-//! list watch delete patch     garbage   what follows from writes
+//! list watch delete patch     garbage namespaces   what follows from writes
 //! write      the one road into the store
 //! body convert                what is written, and in which version
 //! managed merge fields shape  ownership and merging
 //! defaults schema validate addresses crd
-//! store      objects, versions, history          kinds   what is served
+//! store      the state behind its lock            kinds   what is served
+//! objects stored history clock                    faults  the server misbehaves
 //! ```
 
 mod addresses;
 mod body;
+mod clock;
 mod columns;
 mod convert;
 mod crd;
 mod defaults;
 mod delete;
 mod discovery;
+mod faults;
 mod fields;
 mod garbage;
+mod history;
 mod json_path;
 mod kinds;
 mod list;
 mod managed;
 mod merge;
-mod object;
+mod namespaces;
+pub(crate) mod object;
+mod objects;
 mod openapi;
 mod patch;
 mod patience;
 mod present;
 mod protobuf;
-mod request;
+pub(crate) mod request;
 mod resource;
 mod schema;
 mod selectors;
@@ -43,6 +49,7 @@ mod serve;
 mod shape;
 mod status;
 mod store;
+mod stored;
 mod validate;
 mod watch;
 mod write;
@@ -172,12 +179,7 @@ impl SimCluster {
     pub fn committed_at(&self, resource_version: u64) -> Option<Instant> {
         self.handle
             .store
-            .read(|state| state.event(resource_version).map(|event| event.committed))
-    }
-
-    /// Forgets the watch history: watches from older versions get 410 Gone.
-    pub fn compact(&self) {
-        self.handle.store.write(State::compact);
+            .read(|state| state.history.event(resource_version).map(|event| event.committed))
     }
 
     /// Stops the server and cuts its connections.

@@ -68,11 +68,6 @@ pub(crate) fn object_mut(value: &mut Value) -> &mut Map<String, Value> {
     }
 }
 
-/// The time now, as timestamps are written.
-pub(crate) fn now() -> Value {
-    Value::String(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-}
-
 /// Random bits; unique enough for uids, tokens and name suffixes of a simulation.
 pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()

@@ -223,9 +223,16 @@ where
         body: read(body).await?,
     };
     Ok(match resource::handle(&server.store, &call)? {
-        Answer::Object { code, body } => {
+        Answer::Object { code, body, warnings } => {
             let code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
-            reply(code, "application/json", body)
+            let mut reply = reply(code, "application/json", body);
+            for warning in warnings {
+                // What no header can carry is not worth failing a write for.
+                if let Ok(header) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
+                    reply.headers_mut().append(header::WARNING, header);
+                }
+            }
+            reply
         }
         Answer::Watch(watcher) => {
             let chunks = watcher.into_stream();
