@@ -10,16 +10,16 @@
 //!
 //! Not simulated: CEL rules, conversion webhooks, a second try at names of definitions that become free, what
 //! admission takes from other objects (the default IngressClass, taints of new nodes; a Pod's ServiceAccount and
-//! its token), the canonical form of quantities, `Warning` headers, field and label selectors in access reviews,
-//! published keys of ServiceAccount tokens, `exec`, `log` and `eviction` of pods, ReplicaSets (a Deployment makes
-//! its pods itself), grace periods, foreground deletion (it is background), Endpoints objects, more than one
-//! EndpointSlice per Service, controllers of StatefulSets, DaemonSets, Jobs and HPAs, and nodes.
+//! its token), the canonical form of quantities, warnings other than of unknown fields, field and label selectors in
+//! access reviews, published keys of ServiceAccount tokens, `exec`, `log` and `eviction` of pods, ReplicaSets (a
+//! Deployment makes its pods itself), Endpoints objects, more than one EndpointSlice per Service, controllers of
+//! StatefulSets, DaemonSets, Jobs and HPAs, and nodes.
 //!
 //! ```text
 //! definitions/  kinds that clusters often have beside those built in, as definitions to apply
 //! server/       the API server: one module per rule of the API
 //! workload/     kubelets, deployments, endpoint slices, load balancers: ordinary API clients
-//! proxy.rs      faults in front of any API server, on TCP
+//! proxy/        faults in front of any API server, on TCP and by request
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -29,6 +29,6 @@ pub mod proxy;
 mod server;
 pub mod workload;
 
-pub use proxy::{Fault, FaultProxy};
+pub use proxy::{ApiAnswer, ApiFault, ApiFaultProxy, Fault, FaultProxy, Times, Verb};
 pub use server::{Authority, ClusterOptions, SimCluster};
 pub use workload::{READY_ANNOTATION, WorkloadOptions, Workloads};

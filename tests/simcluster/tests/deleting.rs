@@ -118,6 +118,7 @@ async fn orphans_stay() {
     let owner = create(&api, config_map("owner", json!({}))).await;
     create(&api, owned_by("child", &[&owner])).await;
     api.delete("owner", &DeleteParams::orphan()).await.unwrap();
+    until(api.clone(), "owner", |found| found.is_none()).await;
     assert!(api.get("child").await.unwrap().owner_references().is_empty());
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use common::*;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt;
 use kube::api::{Api, Patch, WatchEvent, WatchParams};
 use kube::runtime::watcher;
@@ -144,7 +144,10 @@ async fn too_old_versions_expire() {
     cluster.compact();
     let version = a.resource_version().unwrap();
     let path = format!("/api/v1/configmaps?watch=1&resourceVersion={version}");
-    failed(get(&cluster, &path).await, 410, "Expired");
+    let answer = get(&cluster, &path).await;
+    assert_eq!((answer.code, &answer.body["type"]), (200, &json!("ERROR")));
+    assert_eq!(answer.body["object"]["code"], 410);
+    assert_eq!(answer.body["object"]["reason"], "Expired");
     let now = api
         .list(&Default::default())
         .await
@@ -184,20 +187,25 @@ async fn a_watch_that_falls_behind_is_told_inside_the_stream() {
 }
 
 #[tokio::test]
-async fn a_version_from_the_future_is_refused() {
+async fn a_version_from_the_future_is_waited_for() {
     let (cluster, client) = cluster().await;
-    let path = "/api/v1/configmaps?watch=1&resourceVersion=4711";
-    let status = failed(get(&cluster, path).await, 504, "Timeout");
-    assert_eq!(status["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
-    assert!(
-        status["message"]
-            .as_str()
-            .unwrap()
-            .contains("Too large resource version")
-    );
     let api = Api::<ConfigMap>::default_namespaced(client);
-    let watch = api.watch(&WatchParams::default(), "4711").await.map(drop);
-    assert_eq!(common::status(watch).code, 504);
+    let a = create(&api, config_map("a", json!({}))).await;
+    let version: u64 = a.resource_version().unwrap().parse().unwrap();
+    let watch = api.watch(&WatchParams::default(), &(version + 1).to_string()).await;
+    let mut watch = std::pin::pin!(watch.unwrap());
+    create(&api, config_map("b", json!({}))).await;
+    create(&api, config_map("c", json!({}))).await;
+    let event = tokio::time::timeout(LIMIT, watch.try_next()).await.unwrap().unwrap();
+    assert!(
+        matches!(&event, Some(WatchEvent::Added(map)) if map.name_any() == "c"),
+        "{event:?}"
+    );
+    let streamed = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=4711";
+    let events = lines(&cluster, streamed).await;
+    assert_eq!(events[0].0, "ERROR");
+    assert_eq!(events[0].1["code"], 504);
+    assert_eq!(events[0].1["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
 }
 
 #[tokio::test]
@@ -235,4 +243,94 @@ async fn a_write_is_seen_at_once() {
         "from commit to the client's hands: median {:?}, worst {:?}",
         delays[25], delays[49]
     );
+}
+
+#[tokio::test]
+async fn a_bookmark_says_how_far_a_quiet_watch_is() {
+    let (cluster, client) = cluster().await;
+    let api = Api::<ConfigMap>::default_namespaced(client.clone());
+    create(&api, config_map("a", json!({}))).await;
+    let secrets = Api::<Secret>::default_namespaced(client);
+    let other = create(&secrets, json!({"metadata": {"name": "s"}})).await;
+    let events = lines(
+        &cluster,
+        "&allowWatchBookmarks=true&sendInitialEvents=false&resourceVersionMatch=NotOlderThan",
+    )
+    .await;
+    assert_eq!(said(&events), ["BOOKMARK "]);
+    assert_eq!(
+        events[0].1["metadata"]["resourceVersion"],
+        value(&other)["metadata"]["resourceVersion"]
+    );
+}
+
+#[tokio::test]
+async fn a_busy_resource_does_not_push_a_quiet_one_out() {
+    let (_cluster, client) = cluster().await;
+    let api = Api::<ConfigMap>::default_namespaced(client.clone());
+    let start = create(&api, config_map("a", json!({})))
+        .await
+        .resource_version()
+        .unwrap();
+    let secrets = Api::<Secret>::default_namespaced(client);
+    create(&secrets, json!({"metadata": {"name": "s"}})).await;
+    let big = "x".repeat(500_000);
+    for round in 0..20 {
+        let patch = Patch::Merge(json!({"stringData": {"k": format!("{round}{big}")}}));
+        secrets.patch("s", &Default::default(), &patch).await.unwrap();
+    }
+    create(&api, config_map("b", json!({}))).await;
+    let mut watch = std::pin::pin!(api.watch(&WatchParams::default(), &start).await.unwrap());
+    let event = tokio::time::timeout(LIMIT, watch.try_next()).await.unwrap().unwrap();
+    assert!(
+        matches!(&event, Some(WatchEvent::Added(map)) if map.name_any() == "b"),
+        "{event:?}"
+    );
+}
+
+/// The memory of this process in bytes.
+fn memory() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[tokio::test]
+async fn readers_that_stop_reading_cost_bounded_memory() {
+    const READERS: usize = 30;
+    let (cluster, client) = cluster().await;
+    let api = Api::<ConfigMap>::default_namespaced(client);
+    let start = create(&api, config_map("a", json!({})))
+        .await
+        .resource_version()
+        .unwrap();
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        readers.push(api.watch(&WatchParams::default(), &start).await.unwrap());
+    }
+    let big = "x".repeat(100_000);
+    let write = async |round: u32| {
+        let patch = Patch::Merge(json!({"data": {"k": format!("{round}{big}")}}));
+        api.patch("a", &Default::default(), &patch).await.unwrap();
+    };
+    for round in 0..60 {
+        write(round).await;
+    }
+    // Now all that a reader may cost is in use: what its connection buffers, and one chunk.
+    let before = memory();
+    for round in 60..160 {
+        write(round).await;
+    }
+    let grown = memory().saturating_sub(before);
+    let told = READERS * 100 * big.len();
+    assert!(grown < told / 20, "{grown} bytes more for {told} bytes not read");
+    let mut reader = std::pin::pin!(readers.pop().unwrap());
+    let mut last = None;
+    while let Some(event) = tokio::time::timeout(LIMIT, reader.try_next()).await.unwrap().unwrap() {
+        last = Some(event);
+    }
+    assert!(
+        matches!(&last, Some(WatchEvent::Error(status)) if status.code == 410),
+        "{last:?}"
+    );
+    drop(cluster);
 }

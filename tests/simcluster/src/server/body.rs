@@ -53,13 +53,14 @@ pub(crate) fn check_body(target: &Target, body: &mut Value) -> Outcome<()> {
     Ok(())
 }
 
-/// Fails when validation is strict and there were unknown fields.
-pub(crate) fn refuse_unknown(target: &Target, dropped: &[String]) -> Outcome<()> {
+/// Fails when validation is strict and there were unknown fields; otherwise the client is warned.
+pub(crate) fn refuse_unknown(warnings: &mut Vec<String>, target: &Target, dropped: &[String]) -> Outcome<()> {
+    let fields: Vec<String> = dropped.iter().map(|path| format!("unknown field {path:?}")).collect();
     if !target.strict || dropped.is_empty() {
+        warnings.extend(fields);
         return Ok(());
     }
     let (name, version) = (&target.kind.kind, &target.kind.version);
-    let fields: Vec<String> = dropped.iter().map(|path| format!("unknown field {path:?}")).collect();
     Err(Failure::bad_request(format!(
         "{name} in version {version:?} cannot be handled as a {name}: strict decoding error: {}",
         fields.join(", ")

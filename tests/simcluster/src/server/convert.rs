@@ -3,12 +3,13 @@
 //! What must stay true: an object is stored as it was last written and converted when it is read, so
 //! a new version needs no migration; converting there and back changes nothing.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
 use super::object;
+use super::stored::Stored;
 
 /// Fields whose names differ between the Events of the core group and of `events.k8s.io`.
 const EVENT_FIELDS: [(&str, &str); 7] = [
@@ -32,15 +33,23 @@ fn rename_event_fields(event: &mut Value, to_core: bool) {
 }
 
 /// `object` in the version of `kind`; the versions of any kind but Event differ in nothing else.
-pub(crate) fn in_version(kind: &Kind, object: &Arc<Value>) -> Arc<Value> {
+pub(crate) fn value(kind: &Kind, object: &Stored) -> Value {
     let version = kind.api_version();
-    if object.get("apiVersion").and_then(Value::as_str) == Some(&version) {
-        return object.clone();
+    let mut value = object.value();
+    if !object.is_in(&version) {
+        if kind.kind == "Event" {
+            rename_event_fields(&mut value, kind.group.is_empty());
+        }
+        value["apiVersion"] = json!(version);
     }
-    let mut converted = Value::clone(object);
-    if kind.kind == "Event" {
-        rename_event_fields(&mut converted, kind.group.is_empty());
+    value
+}
+
+/// The same as bytes, which are those of the store unless the version differs.
+pub(crate) fn json<'o>(kind: &Kind, object: &'o Stored) -> Cow<'o, [u8]> {
+    match object.is_in(&kind.api_version()) {
+        true => Cow::Borrowed(object.json()),
+        // Writing a `Value` into memory cannot fail.
+        false => Cow::Owned(serde_json::to_vec(&value(kind, object)).unwrap_or_default()),
     }
-    converted["apiVersion"] = json!(version);
-    Arc::new(converted)
 }

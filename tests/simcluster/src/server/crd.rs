@@ -192,7 +192,7 @@ fn conflict(registry: &Registry, definition: &Value) -> Option<(&'static str, St
 }
 
 /// Sets the status a definition has: served, unless its names are taken.
-pub(crate) fn establish(registry: &Registry, definition: &mut Value) {
+pub(crate) fn establish(registry: &Registry, definition: &mut Value, now: &Value) {
     let names = definition.pointer("/spec/names").cloned().unwrap_or_default();
     let known = definition.pointer("/status/storedVersions").cloned();
     let mut stored: Vec<Value> = object::items(known.as_ref()).cloned().collect();
@@ -207,9 +207,9 @@ pub(crate) fn establish(registry: &Registry, definition: &mut Value) {
     let condition = |kind: &str, ok: bool, reason: &str, message: &str| {
         let status = if ok { "True" } else { "False" };
         let same = |condition: &&Value| condition["type"] == kind && condition["status"] == status;
-        known.iter().find(same).cloned().unwrap_or_else(|| {
-            json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": object::now()})
-        })
+        known.iter().find(same).cloned().unwrap_or_else(
+            || json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now}),
+        )
     };
     let conditions = match conflict(registry, definition) {
         None => [

@@ -7,12 +7,17 @@
 //! Refused: keeping ownership beside the object. Clients read and write it as a part of the object,
 //! and two copies would differ one day.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::fields::FieldSet;
 use super::merge::Delta;
 use super::object;
 use super::status::{Failure, Outcome};
+
+/// Entries of updates an object may have; the same number as in real servers.
+const UPDATES: usize = 10;
 
 /// Who writes, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,10 +116,13 @@ impl Managers {
         self.0.retain(|entry| !entry.fields.is_empty());
         self.0.sort_by(|a, b| {
             let key = |entry: &Entry| {
+                let writer = &entry.writer;
                 (
-                    !entry.writer.apply,
+                    !writer.apply,
                     entry.time.to_string(),
-                    entry.writer.manager.clone(),
+                    writer.manager.clone(),
+                    writer.api_version.clone(),
+                    writer.subresource.clone(),
                 )
             };
             key(a).cmp(&key(b))
@@ -150,26 +158,61 @@ impl Managers {
         others
     }
 
-    /// Gives `writer` exactly `fields`; the time moves only when that changes something.
-    pub(crate) fn set(&mut self, writer: &Writer, fields: FieldSet) {
+    /// Gives `writer` exactly `fields`, as of now.
+    pub(crate) fn set(&mut self, writer: &Writer, fields: FieldSet, now: &Value) {
+        let entry = Entry {
+            writer: writer.clone(),
+            time: now.clone(),
+            fields,
+        };
+        match self.entry(writer) {
+            Some(known) => *known = entry,
+            None => self.0.push(entry),
+        }
+    }
+
+    /// The same after a write that changed no value: the time moves only when the fields do.
+    pub(crate) fn keep(&mut self, writer: &Writer, fields: FieldSet, now: &Value) {
         match self.entry(writer) {
             Some(entry) if entry.fields == fields && entry.writer == *writer => {}
-            Some(entry) => {
-                *entry = Entry::new(writer, fields);
-            }
-            None => self.0.push(Entry::new(writer, fields)),
+            _ => self.set(writer, fields, now),
         }
     }
 
     /// After a write that is no apply: what changed belongs to `writer` alone.
-    pub(crate) fn updated(&mut self, writer: &Writer, delta: &Delta) {
+    pub(crate) fn updated(&mut self, writer: &Writer, delta: &Delta, now: &Value) {
         self.take(writer, &delta.changed);
         self.gone(&delta.removed);
         if !delta.changed.is_empty() {
             let mut fields = self.fields(writer);
             fields.add(&delta.changed);
-            self.set(writer, fields);
+            self.set(writer, fields, now);
+            self.merge_oldest_updates(&writer.api_version);
         }
+    }
+
+    /// Keeps the number of entries of updates bounded, by merging the oldest ones.
+    fn merge_oldest_updates(&mut self, api_version: &str) {
+        let mut updates: Vec<Entry> = self.0.extract_if(.., |entry| !entry.writer.apply).collect();
+        if updates.len() > UPDATES {
+            updates.sort_by_key(|entry| entry.time.to_string());
+            let mut merged = Entry {
+                writer: Writer {
+                    manager: "ancient-changes".to_owned(),
+                    apply: false,
+                    api_version: api_version.to_owned(),
+                    subresource: String::new(),
+                },
+                time: Value::Null,
+                fields: FieldSet::default(),
+            };
+            for entry in updates.drain(..=updates.len() - UPDATES) {
+                merged.fields.add(&entry.fields);
+                merged.time = entry.time;
+            }
+            updates.insert(0, merged);
+        }
+        self.0.extend(updates);
     }
 
     /// Takes `fields` from everybody but `writer`.
@@ -188,44 +231,39 @@ impl Managers {
 
     /// Fails when anybody but `writer` has one of `fields`.
     pub(crate) fn check_conflicts(&self, writer: &Writer, fields: &FieldSet) -> Outcome<()> {
-        let mut texts = Vec::new();
-        let mut causes = Vec::new();
-        for entry in self.0.iter().filter(|entry| !entry.writer.same(writer)) {
-            let conflicts: Vec<String> = entry.fields.common(fields).describe().into_iter().collect();
-            let who = entry.writer.describe();
-            match conflicts.as_slice() {
-                [] => continue,
-                [one] => texts.push(format!("conflict with {who}: {one}")),
-                many => texts.push(format!("conflicts with {who}:\n- {}", many.join("\n- "))),
+        let mut conflicts: Vec<(String, BTreeSet<String>)> = self
+            .0
+            .iter()
+            .filter(|entry| !entry.writer.same(writer))
+            .map(|entry| (entry.writer.describe(), entry.fields.common(fields).describe()))
+            .filter(|(_, paths)| !paths.is_empty())
+            .collect();
+        conflicts.sort();
+        let causes: Vec<(String, String)> = conflicts
+            .iter()
+            .flat_map(|(who, paths)| {
+                paths
+                    .iter()
+                    .map(move |path| (path.clone(), format!("conflict with {who}")))
+            })
+            .collect();
+        let message = match causes.as_slice() {
+            [] => return Ok(()),
+            [(path, with)] => format!("Apply failed with 1 conflict: {with}: {path}"),
+            many => {
+                let parts = conflicts.iter().map(|(who, paths)| {
+                    let paths: String = paths.iter().map(|path| format!("\n- {path}")).collect();
+                    format!("conflicts with {who}:{paths}")
+                });
+                let parts: Vec<String> = parts.collect();
+                format!("Apply failed with {} conflicts: {}", many.len(), parts.join("\n"))
             }
-            causes.extend(
-                conflicts
-                    .into_iter()
-                    .map(|field| (field, format!("conflict with {who}"))),
-            );
-        }
-        if causes.is_empty() {
-            return Ok(());
-        }
-        let plural = if causes.len() == 1 { "" } else { "s" };
-        let message = format!(
-            "Apply failed with {} conflict{plural}: {}",
-            causes.len(),
-            texts.join("\n")
-        );
+        };
         Err(Failure::apply_conflict(message, &causes))
     }
 }
 
 impl Entry {
-    fn new(writer: &Writer, fields: FieldSet) -> Entry {
-        Entry {
-            writer: writer.clone(),
-            time: object::now(),
-            fields,
-        }
-    }
-
     fn to_json(&self) -> Value {
         let mut entry = json!({
             "manager": self.writer.manager,

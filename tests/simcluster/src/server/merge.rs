@@ -19,6 +19,12 @@ pub(crate) struct Delta {
     pub(crate) removed: FieldSet,
 }
 
+impl Delta {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
 /// The fields in which `new` differs from `old`, without those the server sets in every object.
 pub(crate) fn compare(old: &Value, new: &Value, shape: &Shape<'_>) -> Delta {
     let mut delta = Delta::default();

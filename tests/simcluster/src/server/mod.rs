@@ -7,40 +7,46 @@
 //! serve, tls, patience   connections and dispatch     health   probes
 //! access/    who sends a request, and whether they may
 //! resource   verbs            request, protobuf   reading     discovery, openapi
-//! list watch delete patch scale     follow, garbage   what follows from writes
+//! list watch delete patch scale     follow, garbage, namespaces   what follows from writes
 //! write      the one road into the store
 //! body convert                what is written, and in which version
 //! managed merge fields shape  ownership and merging
 //! defaults schema validate addresses crd quantity
-//! store      objects, versions, history          kinds   what is served
+//! store      the state behind its lock            kinds   what is served
+//! objects stored history clock                    faults  the server misbehaves
 //! ```
 
 mod access;
 mod addresses;
 mod body;
+mod clock;
 mod columns;
 mod convert;
 mod crd;
 mod defaults;
 mod delete;
 mod discovery;
+mod faults;
 mod fields;
 mod follow;
 mod garbage;
 mod health;
+mod history;
 mod json_path;
 mod kinds;
 mod list;
 mod managed;
 mod merge;
-mod object;
+mod namespaces;
+pub(crate) mod object;
+mod objects;
 mod openapi;
 mod patch;
 mod patience;
 mod present;
 mod protobuf;
 mod quantity;
-mod request;
+pub(crate) mod request;
 mod resource;
 mod scale;
 mod schema;
@@ -49,6 +55,7 @@ mod serve;
 mod shape;
 mod status;
 mod store;
+mod stored;
 mod tls;
 mod validate;
 mod watch;
@@ -241,12 +248,7 @@ impl SimCluster {
         self.handle
             .server
             .store
-            .read(|state| state.event(resource_version).map(|event| event.committed))
-    }
-
-    /// Forgets the watch history: watches from older versions get 410 Gone.
-    pub fn compact(&self) {
-        self.handle.server.store.write(State::compact);
+            .read(|state| state.history.event(resource_version).map(|event| event.committed))
     }
 
     /// Stops the server and cuts its connections.
@@ -273,8 +275,7 @@ fn populate(state: &mut State, server: &Server, objects: Vec<Value>) -> status::
         }
     }
     // Nobody must ever see a namespace of the start without its ServiceAccount.
-    let written = state.written_since(0);
-    accounts::sweep(state, &written, server.material());
+    accounts::sweep(state, server.material());
     for object in objects {
         let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
         let kind = state.registry.by_type(text("apiVersion"), text("kind"));

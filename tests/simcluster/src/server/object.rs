@@ -6,7 +6,6 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 pub(crate) fn meta<'a>(object: &'a Value, field: &str) -> Option<&'a Value> {
@@ -67,21 +66,6 @@ pub(crate) fn object_mut(value: &mut Value) -> &mut Map<String, Value> {
         // Made an object above.
         _ => unreachable!("not an object"),
     }
-}
-
-/// The server's clock.
-pub(crate) fn clock() -> Timestamp {
-    Timestamp::now()
-}
-
-/// A time, as timestamps are written.
-pub(crate) fn timestamp(time: Timestamp) -> Value {
-    Value::String(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-}
-
-/// The time now, as timestamps are written.
-pub(crate) fn now() -> Value {
-    timestamp(clock())
 }
 
 /// Random bits; unique enough for uids, tokens and name suffixes of a simulation.

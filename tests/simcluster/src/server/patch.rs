@@ -12,8 +12,9 @@ use super::kinds::Kind;
 use super::managed::Managers;
 use super::merge;
 use super::shape::{List, Shape};
-use super::status::{Cause, Failure, Outcome};
+use super::status::{Failure, Outcome};
 use super::store::State;
+use super::stored::Stored;
 use super::write::{self, Ownership, Target};
 use super::{body, object, schema};
 
@@ -69,7 +70,7 @@ pub(crate) fn patched(kind: &Kind, document: &Value, form: Form, patch: Value) -
 }
 
 /// Patches the stored object.
-pub(crate) fn patch(state: &mut State, target: &Target, form: Form, patch: Value) -> Outcome<Arc<Value>> {
+pub(crate) fn patch(state: &mut State, target: &Target, form: Form, patch: Value) -> Outcome<Arc<Stored>> {
     if form == Form::Apply {
         return apply(state, target, patch);
     }
@@ -167,13 +168,8 @@ fn strategic_list(mut live: Vec<Value>, patch: Vec<Value>, shape: &Shape<'_>) ->
 }
 
 /// Server-side apply: merges what the client wants, and drops what it wanted before and nobody else does.
-fn apply(state: &mut State, target: &Target, mut applied: Value) -> Outcome<Arc<Value>> {
+fn apply(state: &mut State, target: &Target, mut applied: Value) -> Outcome<Arc<Stored>> {
     let kind = &target.kind;
-    if target.manager.is_empty() {
-        let mut cause = Cause::required("fieldManager");
-        cause.message = "Required value: is required for apply patch".to_owned();
-        return Err(Failure::invalid_options(&cause));
-    }
     for field in ["apiVersion", "kind"] {
         if applied.get(field).and_then(Value::as_str).is_none() {
             return Err(Failure::bad_request(format!("{field} must be set in an apply patch")));
@@ -184,7 +180,14 @@ fn apply(state: &mut State, target: &Target, mut applied: Value) -> Outcome<Arc<
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
     }
     let dropped = schema::conform(kind, &mut applied)?;
-    body::refuse_unknown(target, &dropped)?;
+    if let [first, ..] = dropped.as_slice() {
+        // Fields nobody declared cannot be merged, so here validation is always strict.
+        let (version, name) = (kind.api_version(), &target.name);
+        return Err(Failure::internal(format!(
+            "failed to create typed patch object ({}/{name}; {version}, Kind={}): .{first}: field not declared in schema",
+            target.namespace, kind.kind
+        )));
+    }
     drop_nulls(&mut applied);
 
     let shape = Shape::of(kind);
@@ -199,7 +202,7 @@ fn apply(state: &mut State, target: &Target, mut applied: Value) -> Outcome<Arc<
     if managers.is_empty() {
         let mut before = target.writer(false);
         before.manager = "before-first-apply".to_owned();
-        managers.set(&before, merge::fields_of(&live, &shape));
+        managers.set(&before, merge::fields_of(&live, &shape), &state.timestamp());
     }
     let writer = target.writer(true);
     let mut kept = managers.fields_of_others(&writer);
@@ -210,7 +213,7 @@ fn apply(state: &mut State, target: &Target, mut applied: Value) -> Outcome<Arc<
     write::change(state, target, &live, new, Ownership::Apply(managers, fields))
 }
 
-fn create(state: &mut State, target: &Target, applied: Value, fields: super::fields::FieldSet) -> Outcome<Arc<Value>> {
+fn create(state: &mut State, target: &Target, applied: Value, fields: super::fields::FieldSet) -> Outcome<Arc<Stored>> {
     if target.is_status() {
         return Err(Failure::not_found(&target.kind, &target.name));
     }

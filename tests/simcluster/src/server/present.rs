@@ -3,34 +3,41 @@
 //! What must stay true: a form is computed from the object alone and never stored; lists and watches
 //! use the same forms.
 
-use std::sync::Arc;
-
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::columns;
+use super::convert;
 use super::kinds::Kind;
 use super::list::Page;
 use super::request::Output;
+use super::stored::Stored;
 
-/// One object in the form asked for.
-pub(crate) fn object(kind: &Kind, object: &Arc<Value>, output: Output) -> Value {
-    match output {
-        Output::Plain => Value::clone(object),
-        Output::Metadata => metadata_of(object),
-        Output::Table(whole) => {
-            let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-            table(kind, std::slice::from_ref(object), meta, whole)
+/// One object in the form asked for, as bytes at the end of `bytes`.
+pub(crate) fn object(kind: &Kind, object: &Stored, output: Output, now: Timestamp, bytes: &mut Vec<u8>) {
+    // Writing a `Value` into memory cannot fail.
+    let _ = match output {
+        Output::Plain => {
+            bytes.extend_from_slice(&convert::json(kind, object));
+            Ok(())
         }
-    }
+        Output::Metadata => serde_json::to_writer(bytes, &metadata_of(&object.value())),
+        Output::Table(whole) => {
+            let value = convert::value(kind, object);
+            let meta = json!({"resourceVersion": value["metadata"]["resourceVersion"]});
+            serde_json::to_writer(bytes, &table(kind, &[value], meta, whole, now))
+        }
+    };
 }
 
 /// A page of a list in the form asked for, as bytes.
-pub(crate) fn list(kind: &Kind, page: &Page, output: Output) -> Vec<u8> {
+pub(crate) fn list(kind: &Kind, page: &Page, output: Output, now: Timestamp) -> Vec<u8> {
     let (list_kind, version) = match output {
         Output::Plain => (kind.list_kind.as_str(), kind.api_version()),
         Output::Metadata => ("PartialObjectMetadataList", "meta.k8s.io/v1".to_owned()),
         Output::Table(whole) => {
-            return table(kind, &page.items, page.meta.clone(), whole)
+            let objects: Vec<Value> = page.items.iter().map(|item| convert::value(kind, item)).collect();
+            return table(kind, &objects, page.meta.clone(), whole, now)
                 .to_string()
                 .into_bytes();
         }
@@ -44,11 +51,7 @@ pub(crate) fn list(kind: &Kind, page: &Page, output: Output) -> Vec<u8> {
         if index > 0 {
             bytes.push(b',');
         }
-        // Writing a `Value` into memory cannot fail.
-        let _ = match output {
-            Output::Metadata => serde_json::to_writer(&mut bytes, &metadata_of(item)),
-            _ => serde_json::to_writer(&mut bytes, &**item),
-        };
+        object(kind, item, output, now, &mut bytes);
     }
     bytes.extend_from_slice(b"]}");
     bytes
@@ -63,19 +66,14 @@ fn metadata_of(object: &Value) -> Value {
 }
 
 /// A `Table` of objects.
-pub(crate) fn table(kind: &Kind, objects: &[Arc<Value>], meta: Value, whole: bool) -> Value {
+pub(crate) fn table(kind: &Kind, objects: &[Value], meta: Value, whole: bool, now: Timestamp) -> Value {
     let columns = columns::of(kind);
     let definitions: Vec<Value> = columns.iter().map(columns::Column::definition).collect();
-    let now = jiff::Timestamp::now();
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
             let cells: Vec<Value> = columns.iter().map(|column| column.cell(object, now)).collect();
-            let shown = if whole {
-                Value::clone(object)
-            } else {
-                metadata_of(object)
-            };
+            let shown = if whole { object.clone() } else { metadata_of(object) };
             json!({"cells": cells, "object": shown})
         })
         .collect();

@@ -130,17 +130,6 @@ impl Query {
                 .map_err(|_| Failure::bad_request(format!("invalid value for parameter {name}: {text:?}"))),
         }
     }
-
-    /// Whether the write is to be tried only.
-    pub(crate) fn dry_run(&self) -> Outcome<bool> {
-        match self.text("dryRun") {
-            "" => Ok(false),
-            "All" => Ok(true),
-            other => Err(Failure::bad_request(format!(
-                "Invalid value: {other:?}: supported values: \"All\""
-            ))),
-        }
-    }
 }
 
 /// The form in which the client wants objects.

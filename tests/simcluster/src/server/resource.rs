@@ -22,8 +22,9 @@ use super::protobuf;
 use super::request::{self, Output, Path, Query};
 use super::scale;
 use super::selectors::Selection;
-use super::status::{Failure, Outcome};
+use super::status::{Cause, Failure, Outcome};
 use super::store::{State, Store};
+use super::stored::Stored;
 use super::watch::{Scope, Watcher};
 use super::write::{self, Ownership, Target};
 
@@ -43,13 +44,56 @@ pub(crate) struct Call {
 /// What goes back when nothing failed.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Object { code: u16, body: Vec<u8> },
+    Object {
+        code: u16,
+        body: Vec<u8>,
+        /// What the client is told besides.
+        warnings: Vec<String>,
+    },
     Watch(Box<Watcher>),
+}
+
+impl Answer {
+    fn plain(code: u16, body: Vec<u8>) -> Answer {
+        Answer::Object {
+            code,
+            body,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Writes an object, and shows it in the form asked for with what the client is to be warned of.
+fn write(
+    store: &Store,
+    call: &Call,
+    kind: &Kind,
+    write: impl FnOnce(&mut State) -> Outcome<(u16, Arc<Stored>)>,
+) -> Outcome<Answer> {
+    let (written, found) = store.write(|state| {
+        state.warnings.clear();
+        (write(state), std::mem::take(&mut state.warnings))
+    });
+    let (code, object) = written?;
+    let mut answer = stored(store, code, kind, &object, call)?;
+    if let Answer::Object { warnings, .. } = &mut answer
+        && call.query.text("fieldValidation") != "Ignore"
+    {
+        *warnings = found;
+    }
+    Ok(answer)
+}
+
+/// A stored object in the form asked for.
+fn stored(store: &Store, code: u16, kind: &Kind, object: &Stored, call: &Call) -> Outcome<Answer> {
+    let mut body = Vec::new();
+    present::object(kind, object, call.output, store.read(State::now), &mut body);
+    Ok(Answer::plain(code, body))
 }
 
 fn object(code: u16, value: &Value) -> Outcome<Answer> {
     let body = serde_json::to_vec(value).map_err(|error| Failure::internal(error.to_string()))?;
-    Ok(Answer::Object { code, body })
+    Ok(Answer::plain(code, body))
 }
 
 /// Does what the request asks for.
@@ -71,6 +115,7 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
         "" => true,
         "status" => kind.has_status,
         "scale" => kind.scale.is_some(),
+        "finalize" => kind.is("", "Namespace") && call.method == Method::PUT,
         _ => false,
     };
     if !known {
@@ -86,53 +131,47 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
             watch(store, call, &kind, Selection::named(&path.name))
         }
         (&Method::GET | &Method::HEAD, false) => {
-            let live = store.read(|state| target.live(state))?;
-            object(200, &present::object(&kind, &live, call.output))
+            let asked = call.query.number("resourceVersion")?.unwrap_or_default();
+            let shown = store.read(|state| match state.view().version {
+                now if asked > now => Err(Failure::from_the_future(asked, now)),
+                _ => target.shown(state),
+            })?;
+            stored(store, 200, &kind, &shown, call)
         }
         (&Method::POST, true) => {
             let body = body(call)?;
             let ownership = Ownership::Update(Managers::default());
-            let new = store.write(|state| write::create(state, &target, body, ownership))?;
-            object(201, &present::object(&kind, &new, call.output))
+            write(store, call, &kind, |state| {
+                Ok((201, write::create(state, &target, body, ownership)?))
+            })
         }
         (&Method::PUT, false) => {
             let body = body(call)?;
-            let new = store.write(|state| replace(state, &target, body))?;
-            object(200, &present::object(&kind, &new, call.output))
+            write(store, call, &kind, |state| Ok((200, replace(state, &target, body)?)))
         }
         (&Method::PATCH, false) => {
             let form = Form::of(&call.content_type, &kind)?;
             let patch = request::parse_body(&call.body, form == Form::Apply)?;
-            let (created, new) = store.write(|state| {
+            write(store, call, &kind, |state| {
                 let created = state.get(&target.key()).is_none();
                 if created && form == Form::Apply {
                     may_create(state, call)?;
                 }
-                patch::patch(state, &target, form, patch).map(|new| (created, new))
-            })?;
-            let code = if created { 201 } else { 200 };
-            object(code, &present::object(&kind, &new, call.output))
+                let code = if created { 201 } else { 200 };
+                Ok((code, patch::patch(state, &target, form, patch)?))
+            })
         }
         (&Method::DELETE, false) if path.subresource.is_empty() => {
             let options = delete_options(call)?;
-            let target = Target {
-                dry_run: target.dry_run || options.dry_run,
-                ..target
-            };
-            let told = store.write(|state| delete::delete(state, &target, &options))?;
-            object(200, &told)
+            let (code, told) = store.write(|state| delete::delete(state, &target, &options))?;
+            object(code, &told)
         }
         (&Method::DELETE, true) if !kind.is("", "Namespace") => {
             let options = delete_options(call)?;
-            let target = Target {
-                dry_run: target.dry_run || options.dry_run,
-                ..target
-            };
             let selection = selection(call, &kind)?;
-            let items = store.write(|state| delete::delete_all(state, &target, &selection));
-            let meta = json!({"resourceVersion": store.read(State::revision).to_string()});
-            let body = present::list(&kind, &list::Page { items, meta }, call.output);
-            Ok(Answer::Object { code: 200, body })
+            let page = store.write(|state| delete::delete_all(state, &target, &selection, &call.query, &options))?;
+            let body = present::list(&kind, &page, call.output, store.read(State::now));
+            Ok(Answer::plain(200, body))
         }
         _ => Err(Failure::method_not_allowed()),
     }
@@ -148,30 +187,68 @@ fn may_create(state: &State, call: &Call) -> Outcome<()> {
 }
 
 pub(crate) fn target(kind: &Arc<Kind>, call: &Call) -> Outcome<Target> {
+    check_options(call)?;
     Ok(Target {
         kind: kind.clone(),
         namespace: call.path.namespace.clone(),
         name: call.path.name.clone(),
         subresource: call.path.subresource.clone(),
-        dry_run: call.query.dry_run()?,
-        manager: match call.content_type.as_str() {
+        dry_run: call.query.text("dryRun") == "All",
+        manager: match call.query.text("fieldManager") {
             // Server-side apply has no default manager.
-            "application/apply-patch+yaml" => call.query.text("fieldManager").to_owned(),
-            _ => call.manager.clone(),
+            "" if call.content_type != APPLY => call.manager.clone(),
+            manager => manager.to_owned(),
         },
         force: call.query.flag("force")?.unwrap_or_default(),
         user: Some(call.user.clone()),
-        strict: match call.query.text("fieldValidation") {
-            "Strict" => true,
-            "" | "Warn" | "Ignore" => false,
-            other => {
-                return Err(Failure::bad_request(format!(
-                    "fieldValidation parameter: Unsupported value: {other:?}: supported values: \"Ignore\", \"Warn\", \"Strict\""
-                )));
-            }
-        },
+        strict: call.query.text("fieldValidation") == "Strict",
     })
 }
+
+const APPLY: &str = "application/apply-patch+yaml";
+
+/// The options every write has, in the query.
+fn check_options(call: &Call) -> Outcome<()> {
+    let options = match call.method {
+        Method::POST => "CreateOptions",
+        Method::PUT => "UpdateOptions",
+        Method::PATCH => "PatchOptions",
+        _ => return Ok(()),
+    };
+    let mut causes = Vec::new();
+    if call.method == Method::PATCH && call.content_type != APPLY && call.query.flag("force")?.is_some() {
+        let why = "may not be specified for non-apply patch";
+        causes.push(Cause::forbidden("force", why));
+    }
+    let manager = call.query.text("fieldManager");
+    if manager.is_empty() && call.content_type == APPLY {
+        let mut cause = Cause::required("fieldManager");
+        cause.message = "Required value: is required for apply patch".to_owned();
+        causes.push(cause);
+    }
+    if manager.len() > LONGEST_MANAGER {
+        causes.push(Cause::too_long("fieldManager", LONGEST_MANAGER));
+    }
+    if let Some(found) = manager.chars().find(|c| c.is_control()) {
+        let why = format!("invalid character {found:?}");
+        causes.push(Cause::invalid("fieldManager", &json!(manager), &why));
+    }
+    for (field, supported) in [
+        ("dryRun", &["", "All"] as &[&str]),
+        ("fieldValidation", &["", "Ignore", "Strict", "Warn"]),
+    ] {
+        let value = call.query.text(field);
+        if !supported.contains(&value) {
+            causes.push(Cause::not_supported(field, &json!(value), supported));
+        }
+    }
+    match causes.as_slice() {
+        [] => Ok(()),
+        causes => Err(Failure::invalid_options(options, causes)),
+    }
+}
+
+const LONGEST_MANAGER: usize = 128;
 
 /// Content types the body of a create or replace may have.
 pub(crate) const BODIES: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA_TYPE];
@@ -186,12 +263,11 @@ pub(crate) fn body(call: &Call) -> Outcome<Value> {
     }
 }
 
-fn replace(state: &mut State, target: &Target, mut body: Value) -> Outcome<Arc<Value>> {
+fn replace(state: &mut State, target: &Target, mut body: Value) -> Outcome<Arc<Stored>> {
     let live = target.live(state)?;
     check_body(target, &mut body)?;
     if target.kind.is_custom() && super::object::resource_version(&body).is_none() {
-        let mut cause =
-            super::status::Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+        let mut cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
         cause.message = "Invalid value: 0x0: must be specified for an update".to_owned();
         return Err(Failure::invalid(&target.kind, &target.name, &[cause]));
     }
@@ -211,14 +287,14 @@ fn read_many(store: &Arc<Store>, call: &Call, kind: &Arc<Kind>) -> Outcome<Answe
     }
     let namespace = &call.path.namespace;
     let page = store.read(|state| list::list(state, kind, namespace, &selection, &call.query))?;
-    let body = present::list(kind, &page, call.output);
-    Ok(Answer::Object { code: 200, body })
+    let body = present::list(kind, &page, call.output, store.read(State::now));
+    Ok(Answer::plain(200, body))
 }
 
 fn watch(store: &Arc<Store>, call: &Call, kind: &Arc<Kind>, selection: Selection) -> Outcome<Answer> {
     let scope = Scope {
         kind: kind.clone(),
-        resource: kind.storage(),
+        resource: kind.storage().into(),
         namespace: call.path.namespace.clone(),
         selection,
         output: call.output,
@@ -227,15 +303,13 @@ fn watch(store: &Arc<Store>, call: &Call, kind: &Arc<Kind>, selection: Selection
     Ok(Answer::Watch(Box::new(watcher)))
 }
 
-/// The body of a delete is optional; the query may say the same.
+/// The body of a delete is optional; without one the query speaks.
 fn delete_options(call: &Call) -> Outcome<Options> {
     let body = match call.body.is_empty() {
         true => Value::Null,
         false => request::parse_body(&call.body, true)?,
     };
-    let mut options = Options::read(&body);
-    options.orphan |= call.query.text("propagationPolicy") == "Orphan";
-    Ok(options)
+    Options::read(&body, &call.query)
 }
 
 fn scale(store: &Arc<Store>, call: &Call, target: &Target) -> Outcome<Answer> {

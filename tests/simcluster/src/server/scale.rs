@@ -3,8 +3,6 @@
 //! What must stay true: what is written through a `Scale` is a write of the whole object, by the same
 //! road and with the same ownership; only the number of replicas can change by it.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use super::managed::Managers;
@@ -137,8 +135,8 @@ pub(crate) fn replace(state: &mut State, target: &Target, scale: &Value) -> Outc
     let mut new = Value::clone(&live);
     put(&mut new, &paths.replicas, replicas);
     let managers = Managers::of(&live);
-    let stored: Arc<Value> = write::change(state, target, &live, new, Ownership::Update(managers))?;
-    Ok(paths.show(&stored))
+    let stored = write::change(state, target, &live, new, Ownership::Update(managers))?;
+    Ok(paths.show(&stored.value()))
 }
 
 /// Patches the `Scale` of an object.

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::object;
+use super::objects::Key;
 use super::status::{Failure, Outcome};
+use super::stored::Stored;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
@@ -19,10 +21,11 @@ enum Rule {
 }
 
 impl Rule {
-    fn matches(&self, label: impl Fn(&str) -> Option<String>) -> bool {
+    fn matches<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
+        let one_of = |values: &[String], value: &str| values.iter().any(|known| known == value);
         match self {
-            Rule::In(key, values) => label(key).is_some_and(|value| values.contains(&value)),
-            Rule::NotIn(key, values) => label(key).is_none_or(|value| !values.contains(&value)),
+            Rule::In(key, values) => label(key).is_some_and(|value| one_of(values, value)),
+            Rule::NotIn(key, values) => label(key).is_none_or(|value| !one_of(values, value)),
             Rule::Exists(key) => label(key).is_some(),
             Rule::Absent(key) => label(key).is_none(),
         }
@@ -66,37 +69,45 @@ impl Selection {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// Whether `value` is meant.
-    pub(crate) fn matches(&self, value: &Value) -> bool {
-        let label = |key: &str| Some(object::meta(value, "labels")?.get(key)?.as_str()?.to_owned());
-        let field = |path: &str| {
-            let pointer = format!("/{}", path.replace('.', "/"));
-            // An Event may be stored in either of its versions.
-            let found = value.pointer(&pointer).or_else(|| {
-                let other = match path.split_once('.')? {
-                    ("involvedObject", rest) => format!("/regarding/{rest}"),
-                    ("regarding", rest) => format!("/involvedObject/{rest}"),
-                    _ => return None,
-                };
-                value.pointer(&other)
-            });
-            match found {
-                Some(Value::String(text)) => text.clone(),
-                Some(Value::Null) | None => String::new(),
-                Some(other) => other.to_string(),
-            }
+    /// Whether the object filed under `key` is meant.
+    pub(crate) fn matches(&self, key: &Key, object: &Stored) -> bool {
+        if !self.labels.iter().all(|rule| rule.matches(|key| object.label(key))) {
+            return false;
+        }
+        // Only rare selectors ask for more than the key, and need the object read.
+        let mut value = None;
+        self.fields.iter().all(|(path, wanted, equal)| {
+            let same = match path.as_str() {
+                "metadata.name" => *key.name == **wanted,
+                "metadata.namespace" => *key.namespace == **wanted,
+                path => field(value.get_or_insert_with(|| object.value()), path) == *wanted,
+            };
+            same == *equal
+        })
+    }
+}
+
+fn field(value: &Value, path: &str) -> String {
+    let pointer = format!("/{}", path.replace('.', "/"));
+    // An Event may be stored in either of its versions.
+    let found = value.pointer(&pointer).or_else(|| {
+        let other = match path.split_once('.')? {
+            ("involvedObject", rest) => format!("/regarding/{rest}"),
+            ("regarding", rest) => format!("/involvedObject/{rest}"),
+            _ => return None,
         };
-        self.labels.iter().all(|rule| rule.matches(label))
-            && self
-                .fields
-                .iter()
-                .all(|(path, wanted, equal)| (field(path) == *wanted) == *equal)
+        value.pointer(&other)
+    });
+    match found {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
     }
 }
 
 /// Whether a `LabelSelector` object selects `labels`.
 pub(crate) fn matches_label_selector(selector: &Value, labels: &Value) -> bool {
-    let label = |key: &str| labels.get(key).and_then(Value::as_str).map(str::to_owned);
+    let label = |key: &str| labels.get(key).and_then(Value::as_str);
     let empty = serde_json::Map::new();
     let equal = selector.get("matchLabels").and_then(Value::as_object).unwrap_or(&empty);
     let expressions = object::items(selector.get("matchExpressions")).all(|expression| {
@@ -112,7 +123,7 @@ pub(crate) fn matches_label_selector(selector: &Value, labels: &Value) -> bool {
         };
         rule.matches(label)
     });
-    expressions && equal.iter().all(|(key, value)| label(key).as_deref() == value.as_str())
+    expressions && equal.iter().all(|(key, value)| label(key) == value.as_str())
 }
 
 fn parse_labels(text: &str) -> Outcome<Vec<Rule>> {
@@ -254,7 +265,8 @@ mod tests {
     fn check(selector: &str, labels: Value, wanted: bool) {
         let selection = Selection::parse(selector, "", &[]).unwrap();
         let object = json!({"metadata": {"labels": labels}});
-        assert_eq!(selection.matches(&object), wanted, "{selector} of {object}");
+        let matches = selection.matches(&Key::cluster("nodes", "a"), &Stored::new(&object));
+        assert_eq!(matches, wanted, "{selector} of {object}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::access::accounts::{self, Material};
+use super::access::accounts::Material;
 use super::access::attributes::Attributes;
 use super::access::authentication::{self, Credentials, Peer};
 use super::access::reviews;
@@ -37,7 +37,7 @@ use super::selectors::is_well_escaped;
 use super::status::{Failure, Outcome};
 use super::store::{State, Store};
 use super::tls::{self, Authority};
-use super::{discovery, follow, garbage, health, object, openapi};
+use super::{discovery, follow, health, openapi};
 
 /// Larger bodies are refused, as by a real server.
 const LARGEST_BODY: usize = 3 * 1024 * 1024;
@@ -67,11 +67,7 @@ type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 /// Serves until `stop` is set or its sender is gone; then every connection is dropped.
 pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
     let mut tasks = JoinSet::new();
-    let controllers = server.clone();
-    tasks.spawn(follow::follow(server.store.clone(), move |state, written| {
-        garbage::sweep(state, written);
-        accounts::sweep(state, written, controllers.material());
-    }));
+    tasks.spawn(follow::follow(server.clone()));
     loop {
         tokio::select! {
             biased;
@@ -173,9 +169,10 @@ struct Admitted {
 /// Finds out who sends a request, and refuses what they may not do.
 fn admit(server: &Server, peer: &Peer, head: &Parts) -> Outcome<Admitted> {
     let (store, headers) = (&server.store, &head.headers);
-    let (mut user, path) = server
-        .credentials
-        .authenticate(store, peer, headers, head.uri.path(), object::clock())?;
+    let (mut user, path) =
+        server
+            .credentials
+            .authenticate(store, peer, headers, head.uri.path(), store.read(State::now))?;
     if !is_well_escaped(path) {
         return Err(Failure::bad_request(format!("invalid URL escape in {path:?}")));
     }
@@ -269,14 +266,22 @@ fn accepts_json(headers: &http::HeaderMap) -> bool {
 }
 
 fn on_resource(server: &Server, call: &Call) -> Outcome<Reply> {
-    if let Some(answer) = reviews::answer(&server.store, &server.credentials, call, object::clock()) {
+    let now = server.store.read(State::now);
+    if let Some(answer) = reviews::answer(&server.store, &server.credentials, call, now) {
         let answer = answer?.to_string();
         return Ok(reply(StatusCode::CREATED, "application/json", answer));
     }
     Ok(match resource::handle(&server.store, call)? {
-        Answer::Object { code, body } => {
+        Answer::Object { code, body, warnings } => {
             let code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
-            reply(code, "application/json", body)
+            let mut reply = reply(code, "application/json", body);
+            for warning in warnings {
+                // What no header can carry is not worth failing a write for.
+                if let Ok(header) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
+                    reply.headers_mut().append(header::WARNING, header);
+                }
+            }
+            reply
         }
         Answer::Watch(watcher) => {
             let chunks = watcher.into_stream();

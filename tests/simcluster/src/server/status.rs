@@ -18,6 +18,8 @@ pub(crate) struct Failure {
     reason: &'static str,
     message: String,
     details: Map<String, Value>,
+    /// Where a list goes on that cannot go on as it began.
+    next_page: Option<String>,
 }
 
 /// What a rule returns.
@@ -116,6 +118,7 @@ impl Failure {
             reason,
             message: message.into(),
             details: Map::new(),
+            next_page: None,
         })
     }
 
@@ -144,6 +147,9 @@ impl Failure {
             "reason": self.reason,
             "code": self.code,
         });
+        if let Some(token) = &self.next_page {
+            status["metadata"]["continue"] = json!(token);
+        }
         if !self.details.is_empty() {
             status["details"] = Value::Object(self.details.clone());
         }
@@ -201,14 +207,7 @@ impl Failure {
     }
 
     pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Box<Failure> {
-        let lines: Vec<String> = causes
-            .iter()
-            .map(|cause| format!("{}: {}", cause.field, cause.message))
-            .collect();
-        let why = match lines.as_slice() {
-            [one] => one.clone(),
-            many => format!("[{}]", many.join(", ")),
-        };
+        let why = summary(causes);
         let qualified = match kind.group.as_str() {
             "" => kind.kind.clone(),
             group => format!("{}.{group}", kind.kind),
@@ -221,23 +220,24 @@ impl Failure {
         failure
     }
 
-    /// The query of a list or watch contradicts itself.
-    pub(crate) fn invalid_options(cause: &Cause) -> Box<Failure> {
-        let message = format!(
-            "ListOptions.meta.k8s.io \"\" is invalid: {}: {}",
-            cause.field, cause.message
-        );
+    /// The options of a request (`ListOptions`, `DeleteOptions`, ...) contradict themselves.
+    pub(crate) fn invalid_options(options: &str, causes: &[Cause]) -> Box<Failure> {
+        let message = format!("{options}.meta.k8s.io \"\" is invalid: {}", summary(causes));
         let mut failure = Failure::new(422, "Invalid", message);
         failure.details.insert("group".into(), json!("meta.k8s.io"));
-        failure.details.insert("kind".into(), json!("ListOptions"));
-        failure.details.insert("causes".into(), json!([cause.to_json()]));
+        failure.details.insert("kind".into(), json!(options));
+        let causes = causes.iter().map(Cause::to_json).collect();
+        failure.details.insert("causes".into(), causes);
         failure
     }
 
     /// A patch that is well formed and cannot be applied to the object as it is.
     pub(crate) fn unprocessable_patch(kind: &Kind, name: &str, why: &str) -> Box<Failure> {
-        let message = format!("the server rejected our request due to an error in our request: {why}");
-        Failure::new(422, "Invalid", message).about(kind, name)
+        let message = "the server rejected our request due to an error in our request";
+        let mut failure = Failure::new(422, "Invalid", message).about(kind, name);
+        let cause = json!({"reason": "UnexpectedServerResponse", "message": why});
+        failure.details.insert("causes".into(), json!([cause]));
+        failure
     }
 
     pub(crate) fn terminating(kind: &Kind, name: &str, namespace: &str) -> Box<Failure> {
@@ -323,6 +323,16 @@ impl Failure {
         Failure::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
+    /// The same for a page, with the token of the rest as it is now.
+    pub(crate) fn expired_page(token: &str) -> Box<Failure> {
+        let message = "The provided continue parameter is too old to display a consistent list result. You can start \
+                       a new list without the continue parameter, or use the continue token in this response to \
+                       retrieve the remainder of the results as they are now.";
+        let mut failure = Failure::new(410, "Expired", message);
+        failure.next_page = Some(token.to_owned());
+        failure
+    }
+
     /// The version asked for is newer than anything this server has written.
     pub(crate) fn from_the_future(asked: u64, current: u64) -> Box<Failure> {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
@@ -338,6 +348,18 @@ impl Failure {
 
     pub(crate) fn internal(message: impl Into<String>) -> Box<Failure> {
         Failure::new(500, "InternalError", message)
+    }
+}
+
+/// The causes as a message shows them.
+fn summary(causes: &[Cause]) -> String {
+    let lines: Vec<String> = causes
+        .iter()
+        .map(|cause| format!("{}: {}", cause.field, cause.message))
+        .collect();
+    match lines.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
     }
 }
 

@@ -1,68 +1,51 @@
-//! Objects, their one sequence of versions, and the history watches read.
+//! The state of a server, behind its lock.
 //!
-//! What must stay true: every write takes the next resourceVersion and leaves exactly one event, so
-//! the history is an array indexed by version; a reader keeps nothing but the last version it saw.
-//! Slow watchers therefore cost no memory: they fall behind the bounded history and are told so.
-//! The two owner indexes always agree with the objects, because only `put` and `remove` change either.
+//! What must stay true: every write takes the next resourceVersion, and only `put` and `remove` write.
+//! The index of owners always agrees with the objects. Whatever a write leaves to be done (`garbage.rs`) is
+//! noted in that same write, so nothing is missed.
 //!
-//! Refused: a queue per watcher (unbounded, or dropping events in silence), one sequence per kind
-//! (real servers number all kinds together and clients may not rely on less), and copying objects to
-//! read them (an object is never changed once stored, so everyone shares it).
+//! Refused: one sequence per kind (real servers number all kinds together and clients may not rely on less),
+//! and copying objects to read them (an object is never changed once stored, so everyone shares it).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::access::accounts;
 use super::access::rbac::{self, Policy};
 use super::addresses::Addresses;
-use super::kinds::{Kind, Registry};
-use super::object;
+use super::clock::{self, Clock};
+use super::history::{Event, History, Signal};
+use super::kinds::Registry;
+pub(crate) use super::objects::Key;
+use super::objects::Objects;
+use super::stored::Stored;
 
-/// Versions kept for watches; at 4 KiB an object and two references an event this is some 40 MiB at worst.
-const HISTORY: usize = 10_000;
-
-/// Where an object is filed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
-    /// The same in all versions of a kind, see `Kind::storage`.
-    pub(crate) resource: Arc<str>,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-}
-
-impl Key {
-    pub(crate) fn new(kind: &Kind, namespace: &str, name: &str) -> Key {
-        Key {
-            resource: kind.storage().into(),
-            namespace: match kind.namespaced {
-                true => namespace.to_owned(),
-                false => String::new(),
-            },
-            name: name.to_owned(),
-        }
-    }
-}
-
-/// One write.
+/// What a write may have consequences for.
 #[derive(Clone, Debug)]
-pub(crate) struct Event {
-    pub(crate) key: Key,
-    /// The object after the write; after a removal, its last state under the version of the removal.
-    pub(crate) object: Arc<Value>,
-    /// The object before the write, if there was one.
-    pub(crate) before: Option<Arc<Value>>,
-    pub(crate) removed: bool,
-    pub(crate) committed: Instant,
+pub(crate) enum Duty {
+    /// The object has new owners, or is being deleted.
+    Look(Key),
+    /// The object is gone.
+    Gone(Key, Arc<Stored>),
+}
+
+/// What readers are shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'s> {
+    pub(crate) objects: &'s Objects,
+    pub(crate) version: u64,
 }
 
 /// A write, as those see it who act on what was written.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub(crate) key: Key,
-    pub(crate) object: Arc<Value>,
+    pub(crate) object: Arc<Stored>,
     pub(crate) removed: bool,
 }
 
@@ -71,27 +54,54 @@ pub(crate) struct Written {
 pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) addresses: Addresses,
-    objects: BTreeMap<Key, Arc<Value>>,
-    by_uid: HashMap<String, Key>,
-    by_owner: HashMap<String, BTreeSet<Key>>,
-    history: VecDeque<Event>,
+    pub(crate) clock: Clock,
+    pub(crate) history: History,
+    objects: Objects,
+    by_owner: HashMap<Box<str>, BTreeSet<Key>>,
     revision: u64,
+    duties: Vec<Duty>,
+    /// Writes that may ask for something of `access/accounts.rs`.
+    written: Vec<Written>,
     /// Compiled from the roles and bindings when first asked for.
     policy: OnceLock<Arc<Policy>>,
+    /// What the client of the write under way is told besides the result.
+    pub(crate) warnings: Vec<String>,
+    /// An older state that readers are shown instead of the present one, and its version.
+    stale: Option<(Objects, u64)>,
 }
 
 impl State {
-    /// The newest resourceVersion.
-    pub(crate) fn revision(&self) -> u64 {
-        self.revision
+    /// The time here.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
-    /// The newest version that is no longer in the history: a watch can start here, not before.
-    pub(crate) fn oldest(&self) -> u64 {
-        self.revision - self.history.len() as u64
+    /// The time here, as objects carry it.
+    pub(crate) fn timestamp(&self) -> Value {
+        clock::stamp(self.now())
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Value>> {
+    /// What readers are shown: the present, but for the fault that shows them the past.
+    pub(crate) fn view(&self) -> View<'_> {
+        match &self.stale {
+            Some((objects, version)) => View {
+                objects,
+                version: *version,
+            },
+            None => View {
+                objects: &self.objects,
+                version: self.revision,
+            },
+        }
+    }
+
+    /// Shows readers the state of this moment from now on, or the present again.
+    pub(crate) fn show_stale(&mut self, stale: bool) {
+        self.stale = stale.then(|| (self.objects.clone(), self.revision));
+        self.history.wake_all();
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Stored>> {
         self.objects.get(key)
     }
 
@@ -100,67 +110,33 @@ impl State {
         &self,
         resource: &str,
         namespace: Option<&str>,
-    ) -> impl Iterator<Item = (&Key, &Arc<Value>)> + use<'_> {
-        let resource: Arc<str> = resource.into();
-        let from = Key {
-            resource: resource.clone(),
-            namespace: namespace.unwrap_or_default().to_owned(),
-            name: String::new(),
-        };
-        let namespace = namespace.map(str::to_owned);
-        self.objects.range(from..).take_while(move |(key, _)| {
-            key.resource == resource && namespace.as_ref().is_none_or(|wanted| *wanted == key.namespace)
-        })
+    ) -> impl Iterator<Item = (&Key, &Arc<Stored>)> + use<'_> {
+        self.objects.list(resource, namespace, None)
     }
 
-    /// The same list as it was at `version`, by undoing the history; `None` when that is forgotten.
-    pub(crate) fn list_at(
-        &self,
-        resource: &str,
-        namespace: Option<&str>,
-        version: u64,
-    ) -> Option<BTreeMap<Key, Arc<Value>>> {
-        let later = self.since(version)?;
-        let mut objects: BTreeMap<Key, Arc<Value>> = self
-            .list(resource, namespace)
-            .map(|(key, object)| (key.clone(), object.clone()))
-            .collect();
-        for event in later.rev() {
-            let concerned =
-                *event.key.resource == *resource && namespace.is_none_or(|wanted| wanted == event.key.namespace);
-            if !concerned {
-                continue;
-            }
+    /// A list as it was at `version`, by undoing the history; the oldest version known, when that is too old.
+    pub(crate) fn list_at(&self, resource: &str, namespace: Option<&str>, version: u64) -> Result<Objects, u64> {
+        let View { objects, version: now } = self.view();
+        let mut then = Objects::default();
+        for (key, object) in objects.list(resource, namespace, None) {
+            then.insert(key.clone(), object.clone());
+        }
+        let later = self.history.since(resource, version)?;
+        let concerned =
+            |event: &&Event| event.version() <= now && namespace.is_none_or(|wanted| *wanted == *event.key.namespace);
+        for event in later.filter(concerned).rev() {
             match &event.before {
-                Some(before) => objects.insert(event.key.clone(), before.clone()),
-                None => objects.remove(&event.key),
+                Some(before) => then.insert(event.key.clone(), before.clone()),
+                None => then.remove(&event.key),
             };
         }
-        Some(objects)
+        Ok(then)
     }
 
     /// Objects of any kind in a namespace.
     pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<Key> {
         let keys = self.objects.keys();
-        keys.filter(|key| key.namespace == namespace).cloned().collect()
-    }
-
-    /// What was written after `version`; every object, as if it had just been, when that is forgotten.
-    pub(crate) fn written_since(&self, version: u64) -> Vec<Written> {
-        let written = |key: &Key, object: &Arc<Value>, removed: bool| Written {
-            key: key.clone(),
-            object: object.clone(),
-            removed,
-        };
-        match self.since(version) {
-            Some(events) => events
-                .map(|event| written(&event.key, &event.object, event.removed))
-                .collect(),
-            None => {
-                let objects = self.objects.iter();
-                objects.map(|(key, object)| written(key, object, false)).collect()
-            }
-        }
+        keys.filter(|key| *key.namespace == *namespace).cloned().collect()
     }
 
     /// What the roles and bindings of this moment allow.
@@ -171,73 +147,61 @@ impl State {
 
     /// Objects that name `uid` as an owner.
     pub(crate) fn owned_by(&self, uid: &str) -> Vec<Key> {
-        self.by_owner
-            .get(uid)
-            .map(|keys| keys.iter().cloned().collect())
-            .unwrap_or_default()
-    }
-
-    pub(crate) fn has_uid(&self, uid: &str) -> bool {
-        self.by_uid.contains_key(uid)
-    }
-
-    /// Events after `version`, oldest first; `None` when some of them are forgotten.
-    pub(crate) fn since(&self, version: u64) -> Option<impl DoubleEndedIterator<Item = &Event>> {
-        let skip = version.checked_sub(self.oldest())?;
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.history.len());
-        Some(self.history.range(skip..))
-    }
-
-    pub(crate) fn event(&self, version: u64) -> Option<&Event> {
-        let index = version.checked_sub(self.oldest() + 1)?;
-        self.history.get(usize::try_from(index).ok()?)
+        let owned = self.by_owner.get(uid);
+        owned.into_iter().flatten().cloned().collect()
     }
 
     /// Forgets the history.
     pub(crate) fn compact(&mut self) {
-        self.history.clear();
+        self.history.compact(self.revision);
     }
 
     /// Stores `object` under the next version and returns it as stored.
-    pub(crate) fn put(&mut self, key: Key, mut object: Value) -> Arc<Value> {
-        self.stamp(&mut object);
-        let object = Arc::new(object);
+    pub(crate) fn put(&mut self, key: Key, mut object: Value) -> Arc<Stored> {
+        let object = self.stamp(&mut object);
         let before = self.objects.insert(key.clone(), object.clone());
         if let Some(before) = &before {
             self.unindex(&key, before);
         }
-        if let Some(uid) = object::uid(&object) {
-            self.by_uid.insert(uid.to_owned(), key.clone());
+        for owner in &object.owners {
+            self.by_owner.entry(owner.clone()).or_default().insert(key.clone());
         }
-        for owner in object::owner_uids(&object) {
-            let owned = self.by_owner.entry(owner.to_owned()).or_default();
-            owned.insert(key.clone());
+        let owners_before = before.as_ref().map_or(&[] as &[_], |before| &*before.owners);
+        if object.terminating || *object.owners != *owners_before {
+            self.duties.push(Duty::Look(key.clone()));
         }
         self.record(key, object.clone(), before, false);
         object
     }
 
     /// Removes an object and returns its last state.
-    pub(crate) fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
+    pub(crate) fn remove(&mut self, key: &Key) -> Option<Arc<Stored>> {
         let before = self.objects.remove(key)?;
         self.unindex(key, &before);
-        let mut last = Value::clone(&before);
-        self.stamp(&mut last);
-        let last = Arc::new(last);
+        let last = self.stamp(&mut before.value());
+        self.duties.push(Duty::Gone(key.clone(), last.clone()));
         self.record(key.clone(), last.clone(), Some(before), true);
         Some(last)
     }
 
-    fn stamp(&mut self, object: &mut Value) {
-        self.revision += 1;
-        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+    /// What is to be done since the last call.
+    pub(crate) fn take_duties(&mut self) -> Vec<Duty> {
+        std::mem::take(&mut self.duties)
     }
 
-    fn unindex(&mut self, key: &Key, object: &Value) {
-        if let Some(uid) = object::uid(object) {
-            self.by_uid.remove(uid);
-        }
-        for owner in object::owner_uids(object) {
+    /// What was written since the last call.
+    pub(crate) fn take_written(&mut self) -> Vec<Written> {
+        std::mem::take(&mut self.written)
+    }
+
+    fn stamp(&mut self, object: &mut Value) -> Arc<Stored> {
+        self.revision += 1;
+        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        Arc::new(Stored::new(object))
+    }
+
+    fn unindex(&mut self, key: &Key, object: &Stored) {
+        for owner in &object.owners {
             if let Some(owned) = self.by_owner.get_mut(owner) {
                 owned.remove(key);
                 if owned.is_empty() {
@@ -247,14 +211,18 @@ impl State {
         }
     }
 
-    fn record(&mut self, key: Key, object: Arc<Value>, before: Option<Arc<Value>>, removed: bool) {
+    fn record(&mut self, key: Key, object: Arc<Stored>, before: Option<Arc<Stored>>, removed: bool) {
         if key.resource.ends_with(rbac::GROUP) {
             self.policy.take();
         }
-        if self.history.len() == HISTORY {
-            self.history.pop_front();
+        if accounts::concerns(&key) {
+            self.written.push(Written {
+                key: key.clone(),
+                object: object.clone(),
+                removed,
+            });
         }
-        self.history.push_back(Event {
+        self.history.record(Event {
             key,
             object,
             before,
@@ -264,11 +232,11 @@ impl State {
     }
 }
 
-/// The state behind its lock, and the signal that it changed.
+/// The state behind its lock.
 #[derive(Debug)]
 pub(crate) struct Store {
     state: Mutex<State>,
-    changed: watch::Sender<u64>,
+    work: Notify,
 }
 
 impl Store {
@@ -276,16 +244,20 @@ impl Store {
         let state = State {
             registry: Registry::built_in(),
             addresses: Addresses::default(),
-            objects: BTreeMap::new(),
-            by_uid: HashMap::new(),
+            clock: Clock::default(),
+            history: History::default(),
+            objects: Objects::default(),
             by_owner: HashMap::new(),
-            history: VecDeque::new(),
             revision: 0,
+            duties: Vec::new(),
+            written: Vec::new(),
             policy: OnceLock::new(),
+            warnings: Vec::new(),
+            stale: None,
         };
         Store {
             state: Mutex::new(state),
-            changed: watch::Sender::new(0),
+            work: Notify::new(),
         }
     }
 
@@ -294,24 +266,31 @@ impl Store {
         read(&self.lock())
     }
 
-    /// Writes under the lock, then wakes every watcher if anything was written.
+    /// Writes under the lock, then wakes whom it concerns.
     pub(crate) fn write<T>(&self, write: impl FnOnce(&mut State) -> T) -> T {
-        let (result, revision) = {
+        let (result, woken, work) = {
             let mut state = self.lock();
             let result = write(&mut state);
-            (result, state.revision)
+            let work = !state.duties.is_empty() || !state.written.is_empty();
+            (result, state.history.woken(), work)
         };
-        self.changed.send_if_modified(|seen| {
-            let newer = revision > *seen;
-            *seen = revision.max(*seen);
-            newer
-        });
+        for signal in woken {
+            signal.send_modify(|_| {});
+        }
+        if work {
+            self.work.notify_one();
+        }
         result
     }
 
-    /// A signal that carries the newest version.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// A signal for every change of a resource.
+    pub(crate) fn follow(&self, resource: &Arc<str>) -> watch::Receiver<Signal> {
+        self.lock().history.follow(resource)
+    }
+
+    /// Waits until a write left something to do.
+    pub(crate) async fn work(&self) {
+        self.work.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

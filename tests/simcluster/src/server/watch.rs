@@ -1,37 +1,39 @@
 //! Watches.
 //!
 //! What must stay true: a watcher sees every event after its start exactly once and in order, or is
-//! told that it cannot (410). Under a selector it sees an object enter as ADDED and leave as
-//! DELETED. A start from a version this server has not reached yet is refused at once, since the
-//! client's knowledge comes from another server.
+//! told that it cannot (410). Under a selector it sees an object enter as ADDED and leave as DELETED.
+//! Whatever a watch cannot do once its options are valid is told by an ERROR event and not by the code
+//! of the response, as real servers do. A version this server has not reached yet is waited for.
 //!
 //! A watcher holds the last version it looked at and nothing else. Bytes are made only when the
-//! connection asks for them, so a reader that stops reading costs one chunk, and falls out of the
-//! history when it is too slow. Refused: a channel per watcher.
+//! connection asks for them, and only so many, so a reader that stops reading costs one chunk, and
+//! falls out of the history when it is too slow. Refused: a channel per watcher.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
 use hyper::body::Bytes;
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::convert;
+use super::history::{Event, Signal};
 use super::kinds::Kind;
+use super::objects::Key;
 use super::present;
 use super::request::{Output, Query};
 use super::selectors::Selection;
 use super::status::{Cause, Failure, Outcome};
-use super::store::{Event, State, Store};
+use super::store::{State, Store};
+use super::stored::Stored;
 
-/// Events turned into bytes at a time.
+/// Events turned into bytes at a time; and bytes after which no further one is.
 const BATCH: usize = 256;
+const CHUNK: usize = 64 * 1024;
 /// How often a quiet watch that wants bookmarks gets one.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(30);
-/// A bookmark is also due when so many events of other kinds went by, a tenth of the history.
-const BOOKMARK_AFTER: u64 = 1_000;
 /// How long a watch lasts that does not say; real servers choose between 30 and 60 minutes.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 
@@ -39,8 +41,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
     pub(crate) kind: Arc<Kind>,
-    /// `kind.storage()`, which every event is compared with.
-    pub(crate) resource: String,
+    /// `kind.storage()`.
+    pub(crate) resource: Arc<str>,
     pub(crate) namespace: String,
     pub(crate) selection: Selection,
     pub(crate) output: Output,
@@ -51,16 +53,18 @@ pub(crate) struct Scope {
 pub(crate) struct Watcher {
     scope: Scope,
     store: Arc<Store>,
-    changes: watch::Receiver<u64>,
+    changes: watch::Receiver<Signal>,
+    /// The signal when the watch started; when the watches of the resource are dropped it differs.
+    started: Signal,
     /// The newest version looked at.
     cursor: u64,
-    /// The newest version the client knows of.
-    told: u64,
-    initial: Vec<Arc<Value>>,
+    initial: Vec<Arc<Stored>>,
     /// Whether a bookmark must end the initial events.
     announce_end: bool,
     bookmarks: bool,
     deadline: Instant,
+    /// What ends the watch before anything else is said.
+    refused: Option<Box<Failure>>,
     over: bool,
 }
 
@@ -73,30 +77,32 @@ impl Watcher {
         check_match(query.text("resourceVersionMatch"), send_initial)?;
         let timeout = query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0);
         let timeout = timeout.map_or(DEFAULT_TIMEOUT, |seconds| Duration::from_secs(seconds.min(86_400)));
-        let changes = store.changes();
-        let (cursor, initial) = store.read(|state| {
-            let now = state.revision();
-            if asked > now {
-                return Err(Failure::from_the_future(asked, now));
-            }
-            let listed = || scope.select(state);
+        let changes = store.follow(&scope.resource);
+        let started = *changes.borrow();
+        let begun = store.read(|state| {
+            let now = state.view().version;
             match (send_initial, asked) {
-                (Some(true), _) | (None, 0) => Ok((now, listed())),
+                (Some(true), asked) if asked > now => Err(Failure::from_the_future(asked, now)),
+                (Some(true), _) | (None, 0) => Ok((now, scope.select(state))),
                 (Some(false), 0) => Ok((now, Vec::new())),
-                (_, asked) if asked < state.oldest() => Err(Failure::expired(asked, state.oldest())),
                 (_, asked) => Ok((asked, Vec::new())),
             }
-        })?;
+        });
+        let (refused, cursor, initial) = match begun {
+            Ok((cursor, initial)) => (None, cursor, initial),
+            Err(failure) => (Some(failure), asked, Vec::new()),
+        };
         Ok(Watcher {
             scope,
             store: store.clone(),
+            started,
             changes,
             cursor,
-            told: cursor,
             initial,
             announce_end: send_initial == Some(true) && bookmarks,
             bookmarks,
             deadline: Instant::now() + timeout,
+            refused,
             over: false,
         })
     }
@@ -113,43 +119,58 @@ impl Watcher {
         if self.over {
             return None;
         }
+        if let Some(failure) = self.refused.take() {
+            return Some(self.fail(&failure));
+        }
         if !self.initial.is_empty() || self.announce_end {
             return Some(self.initial_chunk());
         }
-        let mut bookmark_due = Instant::now() + BOOKMARK_EVERY;
+        let bookmark_due = Instant::now() + BOOKMARK_EVERY;
         loop {
-            self.changes.mark_unchanged();
-            match self.catch_up() {
-                Ok(chunk) if !chunk.is_empty() => return Some(chunk.into()),
-                Ok(_) => {}
-                Err(failure) => {
-                    self.over = true;
-                    return Some(line("ERROR", &failure.to_json()).into());
-                }
+            if *self.changes.borrow_and_update() != self.started {
+                return None;
             }
-            if self.bookmarks && self.cursor - self.told >= BOOKMARK_AFTER {
-                return Some(self.bookmark(false));
+            // Before anything is said about the present, what led there must be told.
+            let chunk = match self.catch_up() {
+                Ok(chunk) => chunk,
+                Err(failure) => return Some(self.fail(&failure)),
+            };
+            let now = Instant::now();
+            self.over = now >= self.deadline;
+            if !chunk.is_empty() {
+                return Some(chunk.into());
+            }
+            if self.over {
+                return self.bookmarks.then(|| self.bookmark(false).into());
+            }
+            if self.bookmarks && now >= bookmark_due {
+                return Some(self.bookmark(false).into());
             }
             tokio::select! {
                 changed = self.changes.changed() => changed.ok()?,
-                () = tokio::time::sleep_until(self.deadline) => {
-                    self.over = true;
-                    return self.bookmarks.then(|| self.bookmark(false));
-                }
-                () = tokio::time::sleep_until(bookmark_due), if self.bookmarks => {
-                    bookmark_due += BOOKMARK_EVERY;
-                    return Some(self.bookmark(false));
-                }
+                () = tokio::time::sleep_until(self.deadline) => {}
+                () = tokio::time::sleep_until(bookmark_due), if self.bookmarks => {}
             }
         }
     }
 
+    fn fail(&mut self, failure: &Failure) -> Bytes {
+        self.over = true;
+        line("ERROR", |bytes| bytes.extend(failure.to_json().to_string().bytes())).into()
+    }
+
     fn initial_chunk(&mut self) -> Bytes {
+        let now = self.store.read(State::now);
         let mut chunk = Vec::new();
-        let rest = self.initial.split_off(self.initial.len().min(BATCH));
-        for object in std::mem::replace(&mut self.initial, rest) {
-            self.scope.write_line("ADDED", &object, &mut chunk);
+        let mut taken = 0;
+        for object in &self.initial {
+            if taken == BATCH || chunk.len() > CHUNK {
+                break;
+            }
+            taken += 1;
+            self.scope.write_line("ADDED", object, now, &mut chunk);
         }
+        self.initial.drain(..taken);
         if self.initial.is_empty() && self.announce_end {
             self.announce_end = false;
             chunk.extend_from_slice(&self.bookmark(true));
@@ -160,120 +181,116 @@ impl Watcher {
     /// The lines of the next events that concern this watch.
     fn catch_up(&mut self) -> Outcome<Vec<u8>> {
         let (cursor, scope) = (self.cursor, &self.scope);
-        let (events, upto) = self.store.read(|state| {
-            let known = state
-                .registry
-                .get(&scope.kind.group, &scope.kind.version, &scope.kind.plural);
-            if known.is_none() {
+        let (events, upto, now) = self.store.read(|state| {
+            let kind = &scope.kind;
+            let served = |kind: &Kind| state.registry.get(&kind.group, &kind.version, &kind.plural).is_some();
+            if kind.is_custom() && !served(kind) {
                 return Err(Failure::no_such_path());
             }
-            let later = state.since(cursor);
-            let later = later.ok_or_else(|| Failure::expired(cursor, state.oldest()))?;
-            let mut upto = cursor;
+            let shown = state.view().version;
+            let later = state.history.since(&scope.resource, cursor);
+            let later = later.map_err(|oldest| Failure::expired(cursor, oldest))?;
             let mut events = Vec::new();
-            for event in later {
-                upto += 1;
-                events.extend(scope.line_of(event));
-                if events.len() == BATCH {
-                    break;
+            let mut size = 0;
+            for event in later.take_while(|event| event.version() <= shown) {
+                if events.len() == BATCH || size > CHUNK {
+                    let upto = event.version() - 1;
+                    return Ok((events, upto, state.now()));
+                }
+                if let Some(kind) = scope.meaning_of(event) {
+                    size += event.object.json().len();
+                    events.push((kind, event.object.clone()));
                 }
             }
-            Ok((events, upto))
+            Ok((events, shown.max(cursor), state.now()))
         })?;
         self.cursor = upto;
         let mut chunk = Vec::new();
         for (kind, object) in events {
-            self.scope.write_line(kind, &object, &mut chunk);
-        }
-        if !chunk.is_empty() {
-            self.told = upto;
+            self.scope.write_line(kind, &object, now, &mut chunk);
         }
         Ok(chunk)
     }
 
-    fn bookmark(&mut self, ends_initial: bool) -> Bytes {
-        self.told = self.cursor;
-        let kind = &self.scope.kind;
-        let mut meta = json!({"resourceVersion": self.cursor.to_string(), "creationTimestamp": null});
+    fn bookmark(&self, ends_initial: bool) -> Vec<u8> {
+        let (scope, cursor) = (&self.scope, self.cursor);
+        let kind = &scope.kind;
+        let mut meta = json!({"resourceVersion": cursor.to_string(), "creationTimestamp": null});
         if ends_initial {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let mut object = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": meta});
-        match self.scope.output {
+        match scope.output {
             Output::Plain => {}
             Output::Metadata => {
                 object["kind"] = json!("PartialObjectMetadata");
                 object["apiVersion"] = json!("meta.k8s.io/v1");
             }
-            Output::Table(_) => object = present::table(kind, &[], json!(meta), false),
+            Output::Table(_) => object = present::table(kind, &[], meta, false, Timestamp::UNIX_EPOCH),
         }
-        line("BOOKMARK", &object).into()
+        line("BOOKMARK", |bytes| bytes.extend(object.to_string().bytes()))
     }
 }
 
 /// `resourceVersionMatch` and `sendInitialEvents` come together or not at all.
 fn check_match(rule: &str, send_initial: Option<bool>) -> Outcome<()> {
+    let field = "resourceVersionMatch";
     let cause = match (rule, send_initial) {
         ("", None) | ("NotOlderThan", Some(_)) => return Ok(()),
         (_, None) => Cause::forbidden(
-            "resourceVersionMatch",
+            field,
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         ),
         ("", Some(_)) => Cause::forbidden(
-            "resourceVersionMatch",
+            field,
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         ),
-        (other, Some(_)) => Cause::invalid(
-            "resourceVersionMatch",
-            &json!(other),
-            "supported values: \"NotOlderThan\"",
-        ),
+        (other, Some(_)) => Cause::not_supported(field, &json!(other), &["NotOlderThan"]),
     };
-    Err(Failure::invalid_options(&cause))
+    Err(Failure::invalid_options("ListOptions", &[cause]))
 }
 
 impl Scope {
-    fn select(&self, state: &State) -> Vec<Arc<Value>> {
+    fn select(&self, state: &State) -> Vec<Arc<Stored>> {
         let namespace = Some(self.namespace.as_str()).filter(|namespace| !namespace.is_empty());
-        let objects = state.list(&self.resource, namespace);
-        let objects = objects.filter(|(_, object)| self.selection.matches(object));
+        let objects = state.view().objects.list(&self.resource, namespace, None);
+        let objects = objects.filter(|(key, object)| self.selection.matches(key, object));
         objects.map(|(_, object)| object.clone()).collect()
     }
 
     /// What an event is to this watch, if anything.
-    fn line_of(&self, event: &Event) -> Option<(&'static str, Arc<Value>)> {
-        let here = *event.key.resource == *self.resource
-            && (self.namespace.is_empty() || self.namespace == event.key.namespace);
-        if !here {
+    fn meaning_of(&self, event: &Event) -> Option<&'static str> {
+        if !self.namespace.is_empty() && *self.namespace != *event.key.namespace {
             return None;
         }
-        let before = event
-            .before
-            .as_ref()
-            .is_some_and(|before| self.selection.matches(before));
-        let after = !event.removed && self.selection.matches(&event.object);
-        let kind = match (before, after) {
-            (false, false) => return None,
-            (false, true) => "ADDED",
-            (true, true) => "MODIFIED",
-            (true, false) => "DELETED",
-        };
-        Some((kind, event.object.clone()))
+        let meant = |key: &Key, object: &Stored| self.selection.matches(key, object);
+        let before = event.before.as_ref().is_some_and(|before| meant(&event.key, before));
+        let after = !event.removed && meant(&event.key, &event.object);
+        match (before, after) {
+            (false, false) => None,
+            (false, true) => Some("ADDED"),
+            (true, true) => Some("MODIFIED"),
+            (true, false) => Some("DELETED"),
+        }
     }
 
-    fn write_line(&self, event: &str, object: &Arc<Value>, chunk: &mut Vec<u8>) {
-        let object = convert::in_version(&self.kind, object);
-        chunk.extend(match self.output {
-            Output::Plain => line(event, &object),
-            output => line(event, &present::object(&self.kind, &object, output)),
+    fn write_line(&self, event: &str, object: &Stored, now: Timestamp, chunk: &mut Vec<u8>) {
+        write_line(event, chunk, |bytes| {
+            present::object(&self.kind, object, self.output, now, bytes);
         });
     }
 }
 
-fn line(event: &str, object: &Value) -> Vec<u8> {
-    let mut bytes = format!("{{\"type\":\"{event}\",\"object\":").into_bytes();
-    // Writing a `Value` into memory cannot fail.
-    let _ = serde_json::to_writer(&mut bytes, object);
-    bytes.extend_from_slice(b"}\n");
+fn line(event: &str, object: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_line(event, &mut bytes, object);
     bytes
+}
+
+fn write_line(event: &str, bytes: &mut Vec<u8>, object: impl FnOnce(&mut Vec<u8>)) {
+    bytes.extend_from_slice(b"{\"type\":\"");
+    bytes.extend_from_slice(event.as_bytes());
+    bytes.extend_from_slice(b"\",\"object\":");
+    object(bytes);
+    bytes.extend_from_slice(b"}\n");
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::access::escalation;
 use super::access::user::User;
-use super::convert::in_version;
+use super::convert;
 use super::fields::FieldSet;
 use super::kinds::Kind;
 use super::managed::{Managers, Writer};
@@ -21,7 +21,8 @@ use super::merge;
 use super::shape::Shape;
 use super::status::{Failure, Outcome};
 use super::store::{Key, State};
-use super::{addresses, body, crd, defaults, object, schema, validate};
+use super::stored::Stored;
+use super::{addresses, body, crd, defaults, delete, object, schema, validate};
 
 /// What a write is about and how it is meant.
 #[derive(Clone, Debug)]
@@ -79,7 +80,14 @@ impl Target {
 
     /// The stored object.
     pub(crate) fn live(&self, state: &State) -> Outcome<Arc<Value>> {
-        let found = state.get(&self.key()).map(|live| in_version(&self.kind, live));
+        let found = state.get(&self.key());
+        let found = found.map(|live| Arc::new(convert::value(&self.kind, live)));
+        found.ok_or_else(|| Failure::not_found(&self.kind, &self.name))
+    }
+
+    /// The object as readers are shown it.
+    pub(crate) fn shown(&self, state: &State) -> Outcome<Arc<Stored>> {
+        let found = state.view().objects.get(&self.key()).cloned();
         found.ok_or_else(|| Failure::not_found(&self.kind, &self.name))
     }
 }
@@ -94,7 +102,7 @@ pub(crate) enum Ownership {
 }
 
 /// Creates an object.
-pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownership: Ownership) -> Outcome<Arc<Value>> {
+pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownership: Ownership) -> Outcome<Arc<Stored>> {
     let kind = &target.kind;
     body::check_body(target, &mut new)?;
     if object::resource_version(&new).is_some() {
@@ -108,7 +116,7 @@ pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownersh
         meta.insert("name".to_owned(), json!(format!("{prefix}{}", suffix())));
     }
     meta.insert("uid".to_owned(), json!(object::new_uid()));
-    meta.insert("creationTimestamp".to_owned(), object::now());
+    meta.insert("creationTimestamp".to_owned(), state.timestamp());
     for field in [
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
@@ -124,7 +132,7 @@ pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownersh
     check_namespace(state, target, &name)?;
     let key = Key::new(kind, &target.namespace, &name);
     defaults::begin(kind, &mut new);
-    conform(target, &mut new)?;
+    conform(state, target, &mut new)?;
     defaults::fill(kind, &mut new);
     defaults::admit(kind, &mut new);
     validate::create(kind, &new)?;
@@ -137,17 +145,17 @@ pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownersh
             let empty = json!({"metadata": {}});
             let mut delta = merge::compare(&empty, &new, &Shape::of(kind));
             keep_own_part(target, &mut delta.changed);
-            managers.updated(&target.writer(false), &delta);
+            managers.updated(&target.writer(false), &delta, &state.timestamp());
             managers
         }
         Ownership::Apply(mut managers, fields) => {
-            managers.set(&target.writer(true), fields);
+            managers.set(&target.writer(true), fields, &state.timestamp());
             managers
         }
     };
     managers.store(&mut new);
     if kind.is("apiextensions.k8s.io", "CustomResourceDefinition") {
-        crd::establish(&state.registry, &mut new);
+        crd::establish(&state.registry, &mut new, &state.timestamp());
     }
     if kind.is("", "Service") {
         state.addresses.complete(&mut new);
@@ -159,14 +167,10 @@ fn check_namespace(state: &State, target: &Target, name: &str) -> Outcome<()> {
     if !target.kind.namespaced {
         return Ok(());
     }
-    let key = Key {
-        resource: "namespaces".into(),
-        namespace: String::new(),
-        name: target.namespace.clone(),
-    };
+    let key = Key::cluster("namespaces", &target.namespace);
     match (state.get(&key), state.registry.by_qualified("namespaces")) {
         (None, Some(kind)) => Err(Failure::not_found(&kind, &target.namespace)),
-        (Some(namespace), _) if object::is_terminating(namespace) => {
+        (Some(namespace), _) if namespace.terminating => {
             Err(Failure::terminating(&target.kind, name, &target.namespace))
         }
         _ => Ok(()),
@@ -186,9 +190,9 @@ fn suffix() -> String {
 }
 
 /// Drops unknown fields, or refuses them.
-fn conform(target: &Target, new: &mut Value) -> Outcome<()> {
+fn conform(state: &mut State, target: &Target, new: &mut Value) -> Outcome<()> {
     let dropped = schema::conform(&target.kind, new)?;
-    body::refuse_unknown(target, &dropped)
+    body::refuse_unknown(&mut state.warnings, target, &dropped)
 }
 
 /// Replaces `live` by `new`, which may be anything a client sent or a patch made.
@@ -198,11 +202,11 @@ pub(crate) fn change(
     live: &Arc<Value>,
     mut new: Value,
     ownership: Ownership,
-) -> Outcome<Arc<Value>> {
+) -> Outcome<Arc<Stored>> {
     let kind = &target.kind;
     body::check_preconditions(kind, live, object::uid(&new), object::resource_version(&new))?;
     take_over(target, live, &mut new);
-    conform(target, &mut new)?;
+    conform(state, target, &mut new)?;
     if kind.is("", "Service") {
         // Which addresses are kept depends on the type.
         let spec = object::object_mut(&mut new["spec"]);
@@ -217,9 +221,10 @@ pub(crate) fn change(
     escalation::check(state, target, Some(live), &new)?;
     let mut delta = merge::compare(live, &new, &Shape::of(kind));
     keep_own_part(target, &mut delta.changed);
+    let now = state.timestamp();
     let managers = match ownership {
         Ownership::Update(mut managers) => {
-            managers.updated(&target.writer(false), &delta);
+            managers.updated(&target.writer(false), &delta, &now);
             managers
         }
         Ownership::Apply(mut managers, fields) => {
@@ -230,7 +235,10 @@ pub(crate) fn change(
             }
             managers.take(&writer, &taken);
             managers.gone(&delta.removed);
-            managers.set(&writer, fields);
+            match delta.is_empty() {
+                true => managers.keep(&writer, fields, &now),
+                false => managers.set(&writer, fields, &now),
+            }
             managers
         }
     };
@@ -240,10 +248,11 @@ pub(crate) fn change(
         new["metadata"]["generation"] = json!(before.unwrap_or_default() + 1);
     }
     if new == **live {
-        return Ok(live.clone());
+        let unchanged = state.get(&target.key()).cloned();
+        return unchanged.ok_or_else(|| Failure::not_found(kind, &target.name));
     }
     if kind.is("apiextensions.k8s.io", "CustomResourceDefinition") && !object::is_terminating(&new) {
-        crd::establish(&state.registry, &mut new);
+        crd::establish(&state.registry, &mut new, &now);
     }
     store(state, target, target.key(), new)
 }
@@ -251,6 +260,16 @@ pub(crate) fn change(
 /// Puts back what this write may not change: the server's metadata, and either status or all but it.
 fn take_over(target: &Target, live: &Value, new: &mut Value) {
     let managed = object::meta(new, "managedFields").cloned();
+    if target.kind.is("", "Namespace") {
+        let finalizers = new.pointer("/spec/finalizers").cloned();
+        match target.subresource.as_str() {
+            "finalize" => {
+                *new = live.clone();
+                new["spec"]["finalizers"] = finalizers.unwrap_or(json!([]));
+            }
+            _ => new["spec"] = live["spec"].clone(),
+        }
+    }
     if target.is_status() {
         let status = new.get("status").cloned();
         *new = live.clone();
@@ -314,21 +333,20 @@ fn spec_changed(kind: &Kind, old: &Value, new: &Value) -> bool {
 }
 
 /// The last step: stores, or removes what was only waiting for its finalizers.
-pub(crate) fn store(state: &mut State, target: &Target, key: Key, mut new: Value) -> Outcome<Arc<Value>> {
-    let finished =
-        object::is_terminating(&new) && object::finalizers(&new).is_empty() && !target.kind.is("", "Namespace");
+pub(crate) fn store(state: &mut State, target: &Target, key: Key, mut new: Value) -> Outcome<Arc<Stored>> {
+    let finished = delete::is_finished(&target.kind, &new);
     if target.dry_run {
         if let Some(live) = state.get(&key) {
-            new["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+            new["metadata"]["resourceVersion"] = json!(live.version.to_string());
         }
-        return Ok(Arc::new(new));
+        return Ok(Arc::new(Stored::new(&new)));
     }
     let stored = match finished {
-        true => state.remove(&key).unwrap_or_else(|| Arc::new(new)),
+        true => state.remove(&key).unwrap_or_else(|| Arc::new(Stored::new(&new))),
         false => state.put(key, new),
     };
     if target.kind.is("apiextensions.k8s.io", "CustomResourceDefinition") {
-        crd::register(state, &stored, finished);
+        crd::register(state, &stored.value(), finished);
     }
     Ok(stored)
 }

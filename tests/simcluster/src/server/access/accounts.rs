@@ -1,10 +1,8 @@
 //! What controllers of a real cluster make for ServiceAccounts and namespaces.
 //!
-//! What must stay true: this follows the history like `garbage.rs` and acts on the state it finds.
+//! What must stay true: this follows writes like `garbage.rs` and acts on the state it finds.
 //! Every namespace that stays has a ServiceAccount `default`; a Secret of the token type has a token
 //! as long as its ServiceAccount is there, and goes with it.
-
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -15,7 +13,7 @@ use super::super::store::{Key, State, Written};
 use super::super::write::{self, Ownership, Target};
 use super::super::{delete, object};
 use super::aggregation;
-use super::rbac::GROUP;
+use super::rbac::CLUSTER_ROLES;
 use super::tokens::{Bound, Claims, Tokens};
 
 const TOKEN_TYPE: &str = "kubernetes.io/service-account-token";
@@ -31,44 +29,49 @@ pub(crate) struct Material<'a> {
     pub(crate) certificate: Option<&'a str>,
 }
 
-/// Acts on what was written.
-pub(crate) fn sweep(state: &mut State, written: &[Written], material: Material<'_>) {
-    let aggregated = format!("clusterroles.{GROUP}");
-    if written.iter().any(|written| *written.key.resource == *aggregated) {
+/// Whether a write of this object may ask for something to be made here.
+pub(crate) fn concerns(key: &Key) -> bool {
+    match &*key.resource {
+        "namespaces" | "serviceaccounts" | "secrets" => true,
+        "configmaps" => *key.name == *ROOT_CERTIFICATE,
+        other => other == CLUSTER_ROLES,
+    }
+}
+
+/// Acts on what was written; returns whether there was anything.
+pub(crate) fn sweep(state: &mut State, material: Material<'_>) -> bool {
+    let written = state.take_written();
+    if written.iter().any(|written| *written.key.resource == *CLUSTER_ROLES) {
         aggregation::aggregate(state);
     }
-    for Written { key, object, removed } in written {
+    for Written { key, object, removed } in &written {
         match (&*key.resource, removed) {
             ("namespaces", false) => furnish(state, &key.name, material),
             ("serviceaccounts", true) => {
                 furnish(state, &key.namespace, material);
-                drop_secrets(state, &key.namespace, object::uid(object).unwrap_or_default());
+                drop_secrets(state, &key.namespace, &object.uid);
             }
-            ("configmaps", _) if key.name == ROOT_CERTIFICATE => furnish(state, &key.namespace, material),
+            ("configmaps", _) => furnish(state, &key.namespace, material),
             ("secrets", false) => fill_secret(state, key, material),
             _ => {}
         }
     }
+    !written.is_empty()
 }
 
 /// Makes what every namespace has.
 fn furnish(state: &mut State, namespace: &str, material: Material<'_>) {
-    let key = |resource: &str, namespace: &str, name: &str| Key {
-        resource: resource.into(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    };
-    let stays = |namespace: &Arc<Value>| !object::is_terminating(namespace);
-    if !state.get(&key("namespaces", "", namespace)).is_some_and(stays) {
+    let key = Key::cluster("namespaces", namespace);
+    if state.get(&key).is_none_or(|namespace| namespace.terminating) {
         return;
     }
     let mut make = |resource: &str, name: &str, content: Value| {
-        if state.get(&key(resource, namespace, name)).is_some() {
-            return;
-        }
         let Some(kind) = state.registry.by_qualified(resource) else {
             return;
         };
+        if state.get(&Key::new(&kind, namespace, name)).is_some() {
+            return;
+        }
         let mut target = Target::own(&kind, namespace);
         target.manager = "kube-controller-manager".to_owned();
         let made = write::create(state, &target, content, Ownership::Update(Managers::default()));
@@ -94,31 +97,28 @@ fn is_token(secret: &Value) -> bool {
 
 /// Puts a token into a Secret that has none; a Secret of nobody goes.
 fn fill_secret(state: &mut State, key: &Key, material: Material<'_>) {
-    let Some(secret) = state.get(key).filter(|secret| is_token(secret)).cloned() else {
+    let secret = state.get(key).map(|secret| secret.value());
+    let Some(secret) = secret.filter(is_token) else {
         return;
     };
     let account = Key {
         resource: "serviceaccounts".into(),
         namespace: key.namespace.clone(),
-        name: annotation(&secret, ACCOUNT_NAME).to_owned(),
+        name: annotation(&secret, ACCOUNT_NAME).into(),
     };
     let known_uid = annotation(&secret, ACCOUNT_UID);
-    let account = state.get(&account).filter(|account| {
-        let uid = object::uid(account).unwrap_or_default();
-        known_uid.is_empty() || known_uid == uid
-    });
-    let Some(account) = account.cloned() else {
-        if let Some(kind) = state.registry.by_qualified(&key.resource) {
-            delete::remove(state, &kind, key);
-        }
+    let account = state.get(&account);
+    let account = account.filter(|account| known_uid.is_empty() || *known_uid == *account.uid);
+    let Some(account) = account.map(|account| account.value()) else {
+        delete::follow(state, key, None);
         return;
     };
     if secret.pointer("/data/token").is_some() {
         return;
     }
-    let mut claims = Claims::of(&key.namespace, &account, object::clock());
+    let mut claims = Claims::of(&key.namespace, &account, state.now());
     claims.private.secret = Some(Bound::to(&secret));
-    let mut new = Value::clone(&secret);
+    let mut new = secret;
     let data = object::object_mut(&mut new["data"]);
     let encoded = |text: &str| json!(BASE64.encode(text));
     data.insert("token".to_owned(), encoded(&material.tokens.sign(&claims)));
@@ -132,13 +132,13 @@ fn fill_secret(state: &mut State, key: &Key, material: Material<'_>) {
 }
 
 fn drop_secrets(state: &mut State, namespace: &str, uid: &str) {
-    let Some(kind) = state.registry.by_qualified("secrets") else {
-        return;
-    };
     let secrets = state.list("secrets", Some(namespace));
-    let orphans = secrets.filter(|(_, secret)| is_token(secret) && annotation(secret, ACCOUNT_UID) == uid);
+    let orphans = secrets.filter(|(_, secret)| {
+        let secret = secret.value();
+        is_token(&secret) && annotation(&secret, ACCOUNT_UID) == uid
+    });
     let orphans: Vec<Key> = orphans.map(|(key, _)| key.clone()).collect();
     for key in orphans {
-        delete::remove(state, &kind, &key);
+        delete::follow(state, &key, None);
     }
 }

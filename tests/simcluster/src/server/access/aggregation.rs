@@ -4,14 +4,12 @@
 //! selects and nothing else, soon after any of them changed; a role that holds what it should is
 //! not written, or this would never end.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::super::object;
 use super::super::selectors::matches_label_selector;
 use super::super::store::{Key, State};
-use super::rbac::GROUP;
+use super::rbac::CLUSTER_ROLES;
 
 /// Brings every aggregated role up to date.
 pub(crate) fn aggregate(state: &mut State) {
@@ -27,12 +25,14 @@ pub(crate) fn aggregate(state: &mut State) {
     }
 }
 
-fn cluster_roles(state: &State) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
-    state.list(&format!("clusterroles.{GROUP}"), None)
+fn cluster_roles(state: &State) -> Vec<(&Key, Value)> {
+    let roles = state.list(CLUSTER_ROLES, None);
+    roles.map(|(key, role)| (key, role.value())).collect()
 }
 
 fn count(state: &State) -> usize {
     cluster_roles(state)
+        .iter()
         .filter(|(_, role)| role.get("aggregationRule").is_some())
         .count()
 }
@@ -40,13 +40,14 @@ fn count(state: &State) -> usize {
 /// The aggregated roles that do not hold what they should, as they should be.
 fn stale(state: &State) -> Vec<(Key, Value)> {
     let mut found = Vec::new();
-    for (key, role) in cluster_roles(state) {
+    let roles = cluster_roles(state);
+    for (key, role) in &roles {
         let selectors: Vec<&Value> = object::items(role.pointer("/aggregationRule/clusterRoleSelectors")).collect();
         if selectors.is_empty() || object::is_terminating(role) {
             continue;
         }
         let mut rules: Vec<&Value> = Vec::new();
-        for (other, member) in cluster_roles(state) {
+        for (other, member) in &roles {
             let labels = object::meta(member, "labels").unwrap_or(&Value::Null);
             let selected = selectors
                 .iter()
@@ -62,7 +63,7 @@ fn stale(state: &State) -> Vec<(Key, Value)> {
         if json!(rules) != *role.get("rules").unwrap_or(&json!([])) {
             let mut new = Value::clone(role);
             new["rules"] = json!(rules);
-            found.push((key.clone(), new));
+            found.push(((*key).clone(), new));
         }
     }
     found

@@ -194,8 +194,8 @@ mod tests {
         claims.exp = Some(1_600);
         let key = Key {
             resource: "serviceaccounts".into(),
-            namespace: "ns".to_owned(),
-            name: "a".to_owned(),
+            namespace: "ns".into(),
+            name: "a".into(),
         };
         store.write(|state| state.put(key, account));
         let token = tokens.sign(&claims);

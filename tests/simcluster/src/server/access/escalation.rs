@@ -4,8 +4,6 @@
 //! and bound by somebody who has all its rights where it is bound, unless the verbs `escalate` and
 //! `bind` say otherwise. The check sees the object as it would be stored, whichever verb made it.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::super::object;
@@ -114,13 +112,13 @@ fn bound(state: &State, target: &Target, policy: &Policy, user: &User, binding: 
     }
     let key = Key {
         resource: format!("{plural}.{}", rbac::GROUP).into(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
+        namespace: namespace.into(),
+        name: name.into(),
     };
-    let role: Option<&Arc<Value>> = state.get(&key);
+    let role = state.get(&key);
     match (role, state.registry.get(rbac::GROUP, "v1", plural)) {
         (None, Some(kind)) => Err(Failure::not_found(&kind, name)),
-        (role, _) => Ok(role.map(|role| rules_of(role)).unwrap_or_default()),
+        (role, _) => Ok(role.map(|role| rules_of(&role.value())).unwrap_or_default()),
     }
 }
 

@@ -22,6 +22,8 @@ use super::user::{User, service_account_name};
 
 /// The group of the four kinds.
 pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
+/// How the store files ClusterRoles.
+pub(crate) const CLUSTER_ROLES: &str = "clusterroles.rbac.authorization.k8s.io";
 
 /// A `PolicyRule`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,8 +129,8 @@ impl Policy {
         let mut roles: HashMap<RoleName, Arc<[Rule]>> = HashMap::new();
         for (kind, plural) in ROLES {
             for (key, role) in state.list(&format!("{plural}.{GROUP}"), None) {
-                let name = (kind, key.namespace.clone(), key.name.clone());
-                roles.insert(name, rules_of(role).into());
+                let name = (kind, key.namespace.to_string(), key.name.to_string());
+                roles.insert(name, rules_of(&role.value()).into());
             }
         }
         let mut policy = Policy::default();
@@ -137,11 +139,11 @@ impl Policy {
             ("ClusterRoleBinding", "clusterrolebindings"),
         ] {
             for (key, binding) in state.list(&format!("{plural}.{GROUP}"), None) {
-                let name = match key.namespace.as_str() {
-                    "" => key.name.clone(),
+                let name = match &*key.namespace {
+                    "" => key.name.to_string(),
                     namespace => format!("{}/{namespace}", key.name),
                 };
-                policy.add(&format!("{kind} {name:?}"), &key.namespace, binding, &roles);
+                policy.add(&format!("{kind} {name:?}"), &key.namespace, &binding.value(), &roles);
             }
         }
         policy

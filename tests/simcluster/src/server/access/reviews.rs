@@ -38,7 +38,8 @@ fn question(call: &Call, kind: &Arc<Kind>) -> Outcome<Value> {
     let mut question = resource::body(call)?;
     body::check_body(&target, &mut question)?;
     let dropped = schema::conform(kind, &mut question)?;
-    body::refuse_unknown(&target, &dropped)?;
+    // Nobody is warned about a question.
+    body::refuse_unknown(&mut Vec::new(), &target, &dropped)?;
     Ok(question)
 }
 

@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::super::kinds::{Kind, Registry};
-use super::super::object;
 use super::super::status::{Cause, Failure, Outcome};
 use super::super::store::{Key, State};
+use super::super::{clock, object};
 use super::tokens::{Bound, Claims, Tokens};
 
 const SHORTEST: i64 = 600;
@@ -28,8 +28,8 @@ pub(crate) fn answer(
     let (namespace, name) = place;
     let key = |resource: &str, name: &str| Key {
         resource: resource.into(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
+        namespace: namespace.into(),
+        name: name.into(),
     };
     let account = state.get(&key("serviceaccounts", name));
     let account = account.ok_or_else(|| not_found(&state.registry, "serviceaccounts", name))?;
@@ -46,7 +46,7 @@ pub(crate) fn answer(
         let cause = Cause::invalid("spec.expirationSeconds", &json!(seconds), why);
         return Err(Failure::invalid(kind, name, &[cause]));
     }
-    let mut claims = Claims::of(namespace, account, now);
+    let mut claims = Claims::of(namespace, &account.value(), now);
     claims.exp = Some(claims.iat + seconds);
     let audiences: Vec<String> = object::items(request.pointer("/spec/audiences"))
         .filter_map(|audience| audience.as_str().map(str::to_owned))
@@ -68,8 +68,10 @@ pub(crate) fn answer(
             }
         };
         let object = state.get(&key(resource, text("name")));
-        let object = object.ok_or_else(|| not_found(&state.registry, resource, text("name")))?;
-        let bound = Bound::to(object);
+        let object = object
+            .ok_or_else(|| not_found(&state.registry, resource, text("name")))?
+            .value();
+        let bound = Bound::to(&object);
         if !text("uid").is_empty() && text("uid") != bound.uid {
             return Err(Failure::wrong_uid(text("kind"), text("name"), text("uid"), &bound.uid));
         }
@@ -92,8 +94,8 @@ pub(crate) fn answer(
         .map_err(|error| Failure::internal(error.to_string()))?;
     request["spec"]["audiences"] = json!(claims.aud);
     request["spec"]["expirationSeconds"] = json!(seconds);
-    request["metadata"] = json!({"name": name, "namespace": namespace, "creationTimestamp": object::timestamp(now)});
-    request["status"] = json!({"token": tokens.sign(&claims), "expirationTimestamp": object::timestamp(end)});
+    request["metadata"] = json!({"name": name, "namespace": namespace, "creationTimestamp": clock::stamp(now)});
+    request["status"] = json!({"token": tokens.sign(&claims), "expirationTimestamp": clock::stamp(end)});
     Ok(request)
 }
 

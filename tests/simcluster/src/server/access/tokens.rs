@@ -94,10 +94,10 @@ impl Claims {
         let there = |resource: &str, bound: &Bound| {
             let key = Key {
                 resource: resource.into(),
-                namespace: namespace.clone(),
-                name: bound.name.clone(),
+                namespace: namespace.as_str().into(),
+                name: bound.name.as_str().into(),
             };
-            state.get(&key).and_then(|object| object::uid(object)) == Some(&bound.uid)
+            state.get(&key).is_some_and(|object| *object.uid == *bound.uid)
         };
         if !there("serviceaccounts", serviceaccount) {
             return Err("service account token has been invalidated");
