@@ -111,3 +111,40 @@ async fn client_side_apply() {
         .check("get service web -o jsonpath={.spec.selector.app}", "", "other")
         .await;
 }
+
+#[tokio::test]
+async fn deletes_with_each_cascade() {
+    let Some(kubectl) = Kubectl::start("cascade").await else {
+        return;
+    };
+    for (cascade, left) in [("background", false), ("foreground", false), ("orphan", true)] {
+        let owner = format!("owner-{cascade}");
+        let child = format!("child-{cascade}");
+        kubectl.check(&format!("create configmap {owner}"), "", "created").await;
+        let (_, uid) = kubectl
+            .run(&format!("get configmap {owner} -o jsonpath={{.metadata.uid}}"), "")
+            .await;
+        let dependent = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {child}\n  ownerReferences:\n  - apiVersion: v1\n    \
+             kind: ConfigMap\n    name: {owner}\n    uid: {uid}\n    blockOwnerDeletion: true\n"
+        );
+        kubectl.check("create -f -", &dependent, "created").await;
+        kubectl
+            .check(&format!("delete configmap {owner} --cascade={cascade}"), "", "deleted")
+            .await;
+        match left {
+            true => {
+                let owners = format!("get configmap {child} -o jsonpath={{.metadata.ownerReferences}}.");
+                kubectl.check(&owners, "", ".").await;
+            }
+            false => {
+                kubectl
+                    .check(&format!("wait --for=delete configmap/{child} --timeout=10s"), "", "")
+                    .await;
+                kubectl
+                    .check_failure(&format!("get configmap {child}"), "", "NotFound")
+                    .await;
+            }
+        }
+    }
+}
