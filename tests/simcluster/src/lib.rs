@@ -10,13 +10,18 @@
 //!
 //! Not simulated: CEL rules, `pattern` and `format` of schemas, conversion webhooks, the scale subresource of
 //! custom resources, `Warning` headers, RBAC (one token may do everything), TLS, `exec`, `log` and `eviction`
-//! of pods, ReplicaSets (a Deployment makes its pods itself), grace periods, foreground deletion (it is
-//! background), Endpoints objects, more than one EndpointSlice per Service, the StatefulSet, DaemonSet, Job
-//! and HPA kinds, and whatever an API server does at its own start (nodes, default ServiceAccounts).
+//! of pods, grace periods, foreground deletion (it is background), and whatever an API server does at its own
+//! start (default ServiceAccounts).
+//!
+//! Not simulated by the workload side: HorizontalPodAutoscalers, CronJobs, PodDisruptionBudgets and Ingresses
+//! (the kinds are served, nobody acts on them), ControllerRevisions (so `kubectl rollout undo` works for
+//! Deployments only), volume claims, adoption and release of pods by label, readiness gates, scheduling by
+//! anything but labels and taints, leases of nodes, topology hints, IPv6. Each module names what is left out
+//! of its own kind.
 //!
 //! ```text
 //! server/     the API server: one module per rule of the API
-//! workload/   kubelets, deployments, endpoint slices, load balancers: ordinary API clients
+//! workload/   controllers, kubelets, endpoint slices, load balancers: ordinary API clients
 //! proxy.rs    faults in front of any API server, on TCP
 //! ```
 
@@ -28,4 +33,4 @@ pub mod workload;
 
 pub use proxy::{Fault, FaultProxy};
 pub use server::{ClusterOptions, SimCluster};
-pub use workload::{READY_ANNOTATION, WorkloadOptions, Workloads};
+pub use workload::{NodePool, READY_ANNOTATION, WorkloadOptions, Workloads};

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod kubectl;
+pub(crate) mod workloads;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
