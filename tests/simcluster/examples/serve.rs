@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use meridian_simcluster::{ClusterOptions, SimCluster, WorkloadOptions, Workloads};
+use meridian_simcluster::{ClusterOptions, NodePool, SimCluster, WorkloadOptions, Workloads};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,6 +17,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         cluster: "sim".to_owned(),
         load_balancer_network: Ipv4Addr::new(127, 77, 1, 0),
         ready_after: Duration::from_secs(1),
+        nodes: Some(NodePool::one_per_zone("region-1", &["zone-a", "zone-b", "zone-c"])),
+        ..WorkloadOptions::default()
     };
     let _workloads = Workloads::start(kube::Client::try_from(config)?, options);
     println!("export KUBECONFIG={}", path.display());

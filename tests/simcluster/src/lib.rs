@@ -11,14 +11,18 @@
 //! Not simulated: CEL rules, conversion webhooks, a second try at names of definitions that become free, what
 //! admission takes from other objects (the default IngressClass, taints of new nodes; a Pod's ServiceAccount and
 //! its token), the canonical form of quantities, warnings other than of unknown fields, field and label selectors in
-//! access reviews, published keys of ServiceAccount tokens, `exec`, `log` and `eviction` of pods, ReplicaSets (a
-//! Deployment makes its pods itself), Endpoints objects, more than one EndpointSlice per Service, controllers of
-//! StatefulSets, DaemonSets, Jobs and HPAs, and nodes.
+//! access reviews, published keys of ServiceAccount tokens, `exec`, `log` and `eviction` of pods.
+//!
+//! Not simulated by the workload side: HorizontalPodAutoscalers, CronJobs, PodDisruptionBudgets and Ingresses
+//! (the kinds are served, nobody acts on them), ControllerRevisions (so `kubectl rollout undo` works for
+//! Deployments only), volume claims, adoption and release of pods by label, readiness gates, scheduling by
+//! anything but labels and taints, leases of nodes, topology hints, IPv6. Each module names what is left out
+//! of its own kind.
 //!
 //! ```text
 //! definitions/  kinds that clusters often have beside those built in, as definitions to apply
 //! server/       the API server: one module per rule of the API
-//! workload/     kubelets, deployments, endpoint slices, load balancers: ordinary API clients
+//! workload/     controllers, kubelets, endpoint slices, load balancers: ordinary API clients
 //! proxy/        faults in front of any API server, on TCP and by request
 //! ```
 
@@ -31,4 +35,4 @@ pub mod workload;
 
 pub use proxy::{ApiAnswer, ApiFault, ApiFaultProxy, Fault, FaultProxy, Times, Verb};
 pub use server::{Authority, ClusterOptions, SimCluster};
-pub use workload::{READY_ANNOTATION, WorkloadOptions, Workloads};
+pub use workload::{NodePool, READY_ANNOTATION, WorkloadOptions, Workloads};

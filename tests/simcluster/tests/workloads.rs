@@ -4,10 +4,9 @@
 
 mod common;
 
-use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use common::workloads::*;
 use common::*;
 use http::Request;
 use http_body_util::Full;
@@ -18,26 +17,10 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ListParams, Patch};
 use kube::runtime::conditions;
 use kube::{Client, ResourceExt};
-use meridian_simcluster::{READY_ANNOTATION, SimCluster, WorkloadOptions, Workloads};
+use meridian_simcluster::READY_ANNOTATION;
 use serde_json::{Value, json};
 
 const PORT: u16 = 28_080;
-
-/// A cluster with its workload side, in a load balancer network of its own.
-async fn started() -> (SimCluster, Client, Workloads) {
-    static NETWORK: AtomicU8 = AtomicU8::new(1);
-    let (cluster, client) = cluster().await;
-    let network = NETWORK.fetch_add(1, Ordering::Relaxed);
-    // The process number keeps two runs at a time apart.
-    let run = u8::try_from(std::process::id() % 200).unwrap() + 10;
-    let options = WorkloadOptions {
-        cluster: "us-west".to_owned(),
-        load_balancer_network: Ipv4Addr::new(127, run, network, 0),
-        ready_after: Duration::ZERO,
-    };
-    let workloads = Workloads::start(client.clone(), options);
-    (cluster, client, workloads)
-}
 
 fn balanced() -> Value {
     json!({

@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use meridian_simcluster::proxy::FaultProxy;
-use meridian_simcluster::workload::{WorkloadOptions, Workloads};
+use meridian_simcluster::workload::{NodePool, WorkloadOptions, Workloads};
 use meridian_simcluster::{ClusterOptions, SimCluster};
-use serde_json::json;
 
 /// Port of the demo's Services.
 pub(super) const SERVICE_PORT: u16 = 8080;
@@ -127,22 +126,14 @@ async fn start_member(plan: MemberPlan, folder: &Path, balancers: Ipv4Addr) -> R
         .await
         .context("a proxy cannot listen on loopback")?;
     let client = client(&cluster.kubeconfig(cluster.address())).await?;
-    let nodes = Api::<Node>::all(client.clone());
-    for (number, zone) in plan.zones.iter().enumerate() {
-        let node = serde_json::from_value(json!({
-            "metadata": {
-                "name": format!("{}-node-{number}", plan.name),
-                "labels": { "topology.kubernetes.io/region": plan.region, "topology.kubernetes.io/zone": zone },
-            },
-        }))?;
-        nodes.create(&Default::default(), &node).await?;
-    }
     let workloads = Workloads::start(
         client.clone(),
         WorkloadOptions {
             cluster: plan.name.to_owned(),
             load_balancer_network: network,
             ready_after: Duration::from_millis(200),
+            nodes: Some(NodePool::one_per_zone(plan.region, plan.zones)),
+            ..WorkloadOptions::default()
         },
     );
     let kubeconfig = write_kubeconfig(folder, plan.name, &cluster.kubeconfig(proxy.address()))?;

@@ -1,131 +1,206 @@
 //! What the workload side knows of its cluster: one watch per kind, shared by all parts.
 //!
 //! What must stay true: a part that was woken finds in the cache at least the change it was woken
-//! for. A part that fell behind is told to look at everything instead of being fed without bound.
+//! for, and no part acts before every kind has been listed once. A part that fell behind is told to
+//! look at everything instead of being fed without bound.
 //!
 //! Refused: a set of watches per part; each part would see a different cluster for a moment.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::future::ready;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Endpoints, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::objects::{Effect, Objects, Place, place_of};
+use super::timers;
 
 /// Changes a part may be behind before it has to look at everything.
 const BEHIND: usize = 1_024;
 
-/// How long after a failed request everybody looks again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Namespace and name.
-pub(crate) type Place = (String, String);
-
-/// Where something changed.
-#[derive(Clone, Debug)]
+/// What to look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
-    Deployment(Place),
-    /// The pod, and the Deployment that owns it.
-    Pod(Place, Option<Place>),
-    Service(Place),
-    /// The Service an EndpointSlice belongs to.
-    Slice(Place),
+    /// The object of this kind at this place, or something it controls.
+    Of(Cow<'static, str>, Place),
     /// Anything may have changed.
     Everything,
+}
+
+impl Change {
+    pub(crate) fn of<K: Resource<DynamicType = ()>>(place: &Place) -> Change {
+        Change::Of(K::kind(&()), place.clone())
+    }
 }
 
 /// The cached objects.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    pub(crate) deployments: Store<Deployment>,
-    pub(crate) pods: Store<Pod>,
-    pub(crate) services: Store<Service>,
-    pub(crate) slices: Store<EndpointSlice>,
-    pub(crate) nodes: Store<Node>,
+    pub(crate) deployments: Arc<Objects<Deployment>>,
+    pub(crate) replica_sets: Arc<Objects<ReplicaSet>>,
+    pub(crate) stateful_sets: Arc<Objects<StatefulSet>>,
+    pub(crate) daemon_sets: Arc<Objects<DaemonSet>>,
+    pub(crate) jobs: Arc<Objects<Job>>,
+    pub(crate) pods: Arc<Objects<Pod>>,
+    pub(crate) services: Arc<Objects<Service>>,
+    pub(crate) slices: Arc<Objects<EndpointSlice>>,
+    pub(crate) endpoints: Arc<Objects<Endpoints>>,
+    pub(crate) nodes: Arc<Objects<Node>>,
     changes: broadcast::Sender<Change>,
-    /// Wakes the task that makes everybody look again.
-    again: Arc<Notify>,
+    alarms: mpsc::UnboundedSender<(Instant, Change)>,
+    /// How many kinds have not been listed yet.
+    unlisted: watch::Receiver<usize>,
+}
+
+/// What a watch needs.
+struct Watches<'a> {
+    client: &'a Client,
+    tasks: &'a mut JoinSet<()>,
+    changes: broadcast::Sender<Change>,
+    unlisted: watch::Sender<usize>,
 }
 
 impl Cache {
-    /// Starts the watches.
-    pub(crate) fn start(client: &Client, tasks: &mut JoinSet<()>) -> Cache {
+    /// Starts the watches; that of the nodes once `nodes` is done, so that the first look sees them.
+    pub(crate) fn start(
+        client: &Client,
+        tasks: &mut JoinSet<()>,
+        nodes: impl Future<Output = ()> + Send + 'static,
+    ) -> Cache {
         let (changes, _) = broadcast::channel(BEHIND);
-        let again = Arc::new(Notify::new());
-        tasks.spawn(look_again(again.clone(), changes.clone()));
+        // The timers take one alarm per object, and take it at once.
+        let (alarms, asked) = mpsc::unbounded_channel();
+        tasks.spawn(timers::run(asked, changes.clone()));
+        let (unlisted, all_listed) = watch::channel(0);
+        let mut watches = Watches {
+            client,
+            tasks,
+            changes: changes.clone(),
+            unlisted,
+        };
         Cache {
-            deployments: follow(client, tasks, &changes, |deployment: &Deployment| {
-                Change::Deployment(place_of(deployment))
-            }),
-            pods: follow(client, tasks, &changes, |pod: &Pod| {
-                let owner = pod.owner_references().iter().find(|owner| owner.kind == "Deployment");
-                let owner = owner.map(|owner| (pod.namespace().unwrap_or_default(), owner.name.clone()));
-                Change::Pod(place_of(pod), owner)
-            }),
-            services: follow(client, tasks, &changes, |service: &Service| {
-                Change::Service(place_of(service))
-            }),
-            slices: follow(client, tasks, &changes, |slice: &EndpointSlice| {
-                let service = slice.labels().get("kubernetes.io/service-name").cloned();
-                Change::Slice((slice.namespace().unwrap_or_default(), service.unwrap_or_default()))
-            }),
-            nodes: follow(client, tasks, &changes, |_: &Node| Change::Everything),
+            deployments: watches.follow(ready(()), wakes_controller),
+            replica_sets: watches.follow(ready(()), wakes_controller),
+            stateful_sets: watches.follow(ready(()), wakes_controller),
+            daemon_sets: watches.follow(ready(()), wakes_controller),
+            jobs: watches.follow(ready(()), wakes_controller),
+            pods: watches.follow(ready(()), wakes_controller),
+            services: watches.follow(ready(()), wakes_controller),
+            slices: watches.follow(ready(()), wakes_controller),
+            endpoints: watches.follow(ready(()), wakes_service),
+            nodes: watches.follow(nodes, wakes_everybody),
             changes,
-            again,
+            alarms,
+            unlisted: all_listed,
         }
     }
 
-    /// Logs a failed request, and makes everybody look at everything again after a while.
-    ///
-    /// When somebody else was faster, a watch event tells the rest and nothing is done here.
-    pub(crate) fn note(&self, what: &str, namespace: &str, name: &str, result: Result<(), kube::Error>) {
-        match result {
-            Ok(()) => {}
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
-                tracing::debug!(what, namespace, name, reason = %status.reason, "somebody was faster");
-            }
-            Err(error) => {
-                tracing::warn!(what, namespace, name, %error, "request failed");
-                self.again.notify_one();
-            }
+    /// What changes from now on, once every kind has been listed.
+    pub(crate) async fn changes(&self) -> Changes {
+        let mut unlisted = self.unlisted.clone();
+        if unlisted.wait_for(|kinds| *kinds == 0).await.is_err() {
+            // The watches are gone, and this part goes with them.
+            std::future::pending::<()>().await;
         }
-    }
-
-    /// What changes from now on.
-    pub(crate) fn changes(&self) -> Changes {
         Changes {
             receiver: self.changes.subscribe(),
+            first: true,
         }
     }
 
-    pub(crate) fn service(&self, (namespace, name): &Place) -> Option<Arc<Service>> {
-        self.services.get(&ObjectRef::new(name).within(namespace))
+    /// Makes a change be looked at later, unless that happens anyway before.
+    pub(crate) fn look_again(&self, at: Instant, change: Change) {
+        // Nobody to take it means that everything is about to end.
+        let _ = self.alarms.send((at, change));
     }
+}
 
-    /// The pods of a namespace that have all these labels, by name.
-    pub(crate) fn selected(&self, namespace: &str, selector: &BTreeMap<String, String>) -> Vec<Arc<Pod>> {
-        let mut pods = self.pods.state_filter(|pod| {
-            pod.metadata.namespace.as_deref() == Some(namespace)
-                && selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
+impl Watches<'_> {
+    fn follow<K>(
+        &mut self,
+        first: impl Future<Output = ()> + Send + 'static,
+        wakes: fn(Option<&K>, Option<&K>) -> Vec<Change>,
+    ) -> Arc<Objects<K>>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let objects = Arc::new(Objects::default());
+        let (changes, followed, unlisted) = (self.changes.clone(), objects.clone(), self.unlisted.clone());
+        unlisted.send_modify(|kinds| *kinds += 1);
+        let mut listed = false;
+        let events = watcher(Api::<K>::all(self.client.clone()), watcher::Config::default());
+        self.tasks.spawn(async move {
+            first.await;
+            let mut events = std::pin::pin!(events.default_backoff());
+            while let Some(event) = events.next().await {
+                let woken = match event.map(|event| followed.apply(event)) {
+                    Ok(Effect::None) => continue,
+                    Ok(Effect::One(before, after)) => wakes(before.as_deref(), after.as_deref()),
+                    Ok(Effect::All) => {
+                        if !std::mem::replace(&mut listed, true) {
+                            unlisted.send_modify(|kinds| *kinds -= 1);
+                        }
+                        vec![Change::Everything]
+                    }
+                    Err(error) => {
+                        tracing::debug!(kind = %K::kind(&()), %error, "watch failed, trying again");
+                        continue;
+                    }
+                };
+                for change in woken {
+                    // No receiver is no fault: the parts look at everything when they start.
+                    let _ = changes.send(change);
+                }
+            }
         });
-        pods.sort_by_key(|pod| pod.name_any());
-        pods
+        objects
     }
+}
 
-    /// The zone of a node.
-    pub(crate) fn zone(&self, node: &str) -> Option<String> {
-        let node = self.nodes.get(&ObjectRef::new(node))?;
-        node.labels().get("topology.kubernetes.io/zone").cloned()
+/// The object itself, and what controls or controlled it.
+fn wakes_controller<K: Resource<DynamicType = ()>>(before: Option<&K>, after: Option<&K>) -> Vec<Change> {
+    let mut changes = BTreeSet::new();
+    for object in [before, after].into_iter().flatten() {
+        changes.insert(Change::of::<K>(&place_of(object)));
+        for owner in object.owner_references() {
+            if owner.controller == Some(true) {
+                let place = (object.namespace().unwrap_or_default(), owner.name.clone());
+                changes.insert(Change::Of(owner.kind.clone().into(), place));
+            }
+        }
+    }
+    changes.into_iter().collect()
+}
+
+/// Endpoints have no owner; they belong to the Service of the same name.
+fn wakes_service(before: Option<&Endpoints>, after: Option<&Endpoints>) -> Vec<Change> {
+    let found = after
+        .or(before)
+        .map(|endpoints| Change::of::<Service>(&place_of(endpoints)));
+    found.into_iter().collect()
+}
+
+/// What a node says of itself concerns its own part only, what others say of it concerns all.
+fn wakes_everybody(before: Option<&Node>, after: Option<&Node>) -> Vec<Change> {
+    let told = |node: &Node| {
+        let meta = &node.metadata;
+        (node.spec.clone(), meta.labels.clone(), meta.annotations.clone())
+    };
+    match after {
+        Some(node) if before.map(told) == Some(told(node)) => vec![Change::of::<Node>(&place_of(node))],
+        _ => vec![Change::Everything],
     }
 }
 
@@ -133,78 +208,56 @@ impl Cache {
 #[derive(Debug)]
 pub(crate) struct Changes {
     receiver: broadcast::Receiver<Change>,
+    /// Whether everything is still to be looked at for the first time.
+    first: bool,
+}
+
+/// Changes that came together.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    everything: bool,
+    places: BTreeMap<Cow<'static, str>, BTreeSet<Place>>,
 }
 
 impl Changes {
     /// The next change, and all that are there already.
-    pub(crate) async fn next(&mut self) -> Vec<Change> {
-        let mut changes = vec![match self.receiver.recv().await {
-            Ok(change) => change,
-            Err(broadcast::error::RecvError::Lagged(_)) => Change::Everything,
-            // The watches are gone, and this part goes with them.
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        }];
+    pub(crate) async fn next(&mut self) -> Changed {
+        let mut changed = Changed::default();
+        if std::mem::take(&mut self.first) {
+            changed.everything = true;
+        } else {
+            match self.receiver.recv().await {
+                Ok(change) => changed.add(change),
+                Err(broadcast::error::RecvError::Lagged(_)) => changed.everything = true,
+                // The watches are gone, and this part goes with them.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
         loop {
             match self.receiver.try_recv() {
-                Ok(change) => changes.push(change),
-                Err(broadcast::error::TryRecvError::Lagged(_)) => changes.push(Change::Everything),
-                Err(_) => return changes,
+                Ok(change) => changed.add(change),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => changed.everything = true,
+                Err(_) => return changed,
             }
         }
     }
 }
 
-/// Where an object is.
-pub(crate) fn place_of(object: &impl ResourceExt) -> Place {
-    (object.namespace().unwrap_or_default(), object.name_any())
-}
-
-/// Whether a pod's Ready condition is true.
-pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions
-        .into_iter()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-/// Any number of failures within the delay is one look.
-async fn look_again(again: Arc<Notify>, changes: broadcast::Sender<Change>) {
-    loop {
-        again.notified().await;
-        tokio::time::sleep(RETRY_AFTER).await;
-        let _ = changes.send(Change::Everything);
-    }
-}
-
-fn follow<K>(
-    client: &Client,
-    tasks: &mut JoinSet<()>,
-    changes: &broadcast::Sender<Change>,
-    change: fn(&K) -> Change,
-) -> Store<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    K::DynamicType: Hash + Eq,
-{
-    let (store, writer) = reflector::store();
-    let changes = changes.clone();
-    let events = watcher(Api::<K>::all(client.clone()), watcher::Config::default());
-    let events = events.default_backoff().reflect(writer);
-    tasks.spawn(async move {
-        let mut events = std::pin::pin!(events);
-        while let Some(event) = events.next().await {
-            let change = match event {
-                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => change(&object),
-                Ok(watcher::Event::InitDone) => Change::Everything,
-                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => continue,
-                Err(error) => {
-                    tracing::debug!(kind = %K::kind(&()), %error, "watch failed, trying again");
-                    continue;
-                }
-            };
-            // No receiver is no fault: the parts subscribe before their first await.
-            let _ = changes.send(change);
+impl Changed {
+    fn add(&mut self, change: Change) {
+        match change {
+            Change::Everything => self.everything = true,
+            Change::Of(kind, place) => {
+                self.places.entry(kind).or_default().insert(place);
+            }
         }
-    });
-    store
+    }
+
+    /// The places of a kind to look at; `all` of them, when anything may have changed.
+    pub(crate) fn of<K: Resource<DynamicType = ()>>(&self, all: impl FnOnce() -> BTreeSet<Place>) -> BTreeSet<Place> {
+        match self.everything {
+            true => all(),
+            false => self.places.get(&K::kind(&())).cloned().unwrap_or_default(),
+        }
+    }
 }

@@ -1,228 +1,223 @@
-//! Deployments: their pods and their status.
+//! Deployments: a ReplicaSet per template, the step from one to the next, and the revisions kept.
 //!
-//! What must stay true: pod names are computed (`<deployment>-<hash of the template>-<ordinal>`), so
-//! creating one twice is a conflict and not a second pod. Pods of an older template go when those of
-//! the new one are ready, so a rollout loses no capacity.
-//!
-//! Refused: ReplicaSets in between. Nobody here looks at them, and rolling back is not simulated.
+//! What must stay true: the name of a ReplicaSet follows from the template, so going back to an earlier
+//! template (`kubectl rollout undo`) finds its ReplicaSet again and only gives it a new revision. Every
+//! write that resizes one fails when it was changed since it was read, so a step is never made twice.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Client, Resource, ResourceExt};
-use serde_json::{Value, json};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec};
+use kube::{Resource, ResourceExt};
+use serde_json::json;
 
-use super::cache::{Cache, Change, Place, is_ready, place_of};
-use super::{MANAGER, short_hash};
+use super::context::Context;
+use super::pods::template_hash;
+use super::progress;
+use super::rollout::{Limits, Size, rolling};
 
 const HASH_LABEL: &str = "pod-template-hash";
+pub(crate) const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
 
-/// Runs until dropped.
-pub(crate) async fn run(client: Client, cache: Arc<Cache>) {
-    let mut changes = cache.changes();
-    loop {
-        let mut dirty: BTreeSet<Place> = BTreeSet::new();
-        for change in changes.next().await {
-            match change {
-                Change::Deployment(place) | Change::Pod(_, Some(place)) => {
-                    dirty.insert(place);
-                }
-                Change::Everything => {
-                    dirty.extend(cache.deployments.state().iter().map(|found| place_of(&**found)));
-                }
-                Change::Pod(_, None) | Change::Service(_) | Change::Slice(_) => {}
-            }
+/// Annotations of a Deployment that speak of it alone.
+const OWN_ANNOTATIONS: [&str; 2] = [REVISION_ANNOTATION, "kubectl.kubernetes.io/last-applied-configuration"];
+
+/// A Deployment with its ReplicaSets.
+pub(crate) struct Rollout {
+    pub(crate) deployment: Arc<Deployment>,
+    pub(crate) spec: DeploymentSpec,
+    pub(crate) limits: Limits,
+    /// The name of the ReplicaSet of the template as it is.
+    pub(crate) name: String,
+    pub(crate) new: Option<Arc<ReplicaSet>>,
+    /// Those of other templates, oldest first.
+    pub(crate) old: Vec<Arc<ReplicaSet>>,
+}
+
+pub(crate) async fn reconcile(context: Context, deployment: Arc<Deployment>) {
+    let rollout = Rollout::of(&context, deployment);
+    let paused = rollout.spec.paused == Some(true);
+    rollout.write_revision(&context).await;
+    if paused {
+        rollout.resize_the_only_one(&context).await;
+    } else if rollout
+        .spec
+        .strategy
+        .as_ref()
+        .and_then(|strategy| strategy.type_.as_deref())
+        == Some("Recreate")
+    {
+        rollout.recreate(&context).await;
+    } else {
+        rollout.step(&context).await;
+    }
+    let (status, deadline) = progress::status_of(&rollout, jiff::Timestamp::now());
+    context.write_status(&*rollout.deployment, status).await;
+    if let Some(deadline) = deadline {
+        context.look_again(&*rollout.deployment, deadline);
+    }
+    if rollout.is_complete() {
+        rollout.clean_up(&context).await;
+    }
+}
+
+impl Rollout {
+    fn of(context: &Context, deployment: Arc<Deployment>) -> Rollout {
+        let spec = deployment.spec.clone().unwrap_or_default();
+        let name = format!("{}-{}", deployment.name_any(), template_hash(&spec.template));
+        let owned = context.cache.replica_sets.owned_by(&*deployment);
+        let (new, mut old): (Vec<_>, Vec<_>) = owned.into_iter().partition(|set| set.name_any() == name);
+        old.sort_by_key(|set| revision(&**set));
+        Rollout {
+            limits: Limits::of(&spec),
+            deployment,
+            spec,
+            name,
+            new: new.into_iter().next(),
+            old,
         }
-        for (namespace, name) in dirty {
-            let found = cache.deployments.get(&ObjectRef::new(&name).within(&namespace));
-            if let Some(deployment) = found.filter(|found| found.metadata.deletion_timestamp.is_none()) {
-                let result = reconcile(&client, &cache, &deployment).await;
-                cache.note("deployment", &namespace, &name, result);
-            }
+    }
+
+    fn next_revision(&self) -> u64 {
+        self.old.iter().map(|set| revision(&**set)).max().unwrap_or_default() + 1
+    }
+
+    /// Whether all pods are of the new template, and available.
+    pub(crate) fn is_complete(&self) -> bool {
+        let pods = |set: &Arc<ReplicaSet>| set.status.as_ref().map_or(0, |status| status.replicas);
+        let new = self.new.as_ref().is_some_and(|set| {
+            let is_seen = set.status.as_ref().and_then(|status| status.observed_generation) == set.metadata.generation;
+            is_seen
+                && pods(set) == self.limits.replicas
+                && size(set)
+                    == Size {
+                        wanted: self.limits.replicas,
+                        available: self.limits.replicas,
+                    }
+        });
+        new && self.old.iter().all(|set| pods(set) == 0 && wanted(set) == 0)
+    }
+
+    /// Numbers the ReplicaSet of the template when it came back, and the Deployment after it.
+    async fn write_revision(&self, context: &Context) {
+        let Some(new) = &self.new else { return };
+        let number = self.next_revision().max(revision(&**new));
+        let annotated = |number: u64| json!({"metadata": {"annotations": {REVISION_ANNOTATION: number.to_string()}}});
+        if revision(&**new) != number {
+            context.patch(&**new, annotated(number)).await;
+        } else if revision(&*self.deployment) != number {
+            context.patch(&*self.deployment, annotated(number)).await;
         }
     }
-}
 
-/// What a Deployment has and what it lacks.
-struct Plan {
-    hash: String,
-    create: Vec<String>,
-    delete: Vec<String>,
-    replicas: usize,
-    updated: usize,
-    ready: usize,
-}
+    /// Makes the new ReplicaSet, or resizes it.
+    async fn size_new(&self, context: &Context, to: i32) {
+        match &self.new {
+            None => context.create(&self.replica_set(to)).await,
+            Some(set) => resize(context, set, to).await,
+        }
+    }
 
-fn plan(deployment: &Deployment, pods: &[Arc<Pod>]) -> Plan {
-    let spec = deployment.spec.as_ref();
-    let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1).max(0);
-    let template = spec.map(|spec| json!(spec.template).to_string()).unwrap_or_default();
-    let hash = short_hash(&template, 5);
-    let prefix = format!("{}-{hash}-", deployment.name_any());
-    let names: Vec<String> = (0..wanted).map(|ordinal| format!("{prefix}{ordinal}")).collect();
-    let current = |pod: &Arc<Pod>| names.contains(&pod.name_any());
-    let (now, then): (Vec<Arc<Pod>>, Vec<Arc<Pod>>) = pods.iter().cloned().partition(current);
-    let ready_now = now.iter().filter(|pod| is_ready(pod)).count();
-    let delete = then
-        .iter()
-        .filter(|pod| ready_now == names.len() || pod.name_any().starts_with(&prefix))
-        .map(|pod| pod.name_any());
-    Plan {
-        create: names
+    async fn resize_the_only_one(&self, context: &Context) {
+        let sets = self.old.iter().chain(&self.new);
+        let mut with_pods = sets.clone().filter(|set| wanted(set) > 0);
+        let only = match (with_pods.next(), with_pods.next()) {
+            (Some(only), None) => Some(only),
+            (None, _) => self.new.as_ref().or(self.old.last()),
+            _ => None,
+        };
+        if let Some(set) = only {
+            resize(context, set, self.limits.replicas).await;
+        }
+    }
+
+    async fn recreate(&self, context: &Context) {
+        for set in &self.old {
+            resize(context, set, 0).await;
+        }
+        if self
+            .old
             .iter()
-            .filter(|name| !now.iter().any(|pod| pod.name_any() == **name))
-            .cloned()
-            .collect(),
-        delete: delete.collect(),
-        replicas: pods.len(),
-        updated: pods
-            .iter()
-            .filter(|pod| pod.labels().get(HASH_LABEL) == Some(&hash))
-            .count(),
-        ready: pods.iter().filter(|pod| is_ready(pod)).count(),
-        hash,
+            .all(|set| context.cache.pods.owned_by(&**set).is_empty())
+        {
+            self.size_new(context, self.limits.replicas).await;
+        }
+    }
+
+    async fn step(&self, context: &Context) {
+        let new = self.new.as_ref().map_or(
+            Size {
+                wanted: 0,
+                available: 0,
+            },
+            size,
+        );
+        let old: Vec<Size> = self.old.iter().map(size).collect();
+        let (grown, shrunk) = rolling(&self.limits, new, &old);
+        self.size_new(context, grown).await;
+        for (set, to) in self.old.iter().zip(shrunk) {
+            resize(context, set, to).await;
+        }
+    }
+
+    /// Deletes the oldest ReplicaSets without pods that are too many.
+    async fn clean_up(&self, context: &Context) {
+        let keep = usize::try_from(self.spec.revision_history_limit.unwrap_or(10)).unwrap_or_default();
+        for set in self.old.iter().take(self.old.len().saturating_sub(keep)) {
+            context.delete(&context.cache.replica_sets, &**set).await;
+        }
+    }
+
+    fn replica_set(&self, replicas: i32) -> ReplicaSet {
+        let hash = template_hash(&self.spec.template);
+        let mut template = self.spec.template.clone();
+        let labels = template.metadata.get_or_insert_default().labels.get_or_insert_default();
+        labels.insert(HASH_LABEL.to_owned(), hash.clone());
+        let mut selector = self.spec.selector.clone();
+        selector
+            .match_labels
+            .get_or_insert_default()
+            .insert(HASH_LABEL.to_owned(), hash);
+
+        let mut annotations: BTreeMap<String, String> = self.deployment.annotations().clone();
+        annotations.retain(|name, _| !OWN_ANNOTATIONS.contains(&name.as_str()));
+        annotations.insert(REVISION_ANNOTATION.to_owned(), self.next_revision().to_string());
+        let mut set = ReplicaSet::default();
+        set.metadata.name = Some(self.name.clone());
+        set.metadata.namespace = self.deployment.namespace();
+        set.metadata.labels = Some(labels.clone());
+        set.metadata.annotations = Some(annotations);
+        set.metadata.owner_references = self.deployment.controller_owner_ref(&()).map(|owner| vec![owner]);
+        set.spec = Some(ReplicaSetSpec {
+            min_ready_seconds: self.spec.min_ready_seconds,
+            replicas: Some(replicas),
+            selector,
+            template: Some(template),
+        });
+        set
     }
 }
 
-async fn reconcile(client: &Client, cache: &Cache, deployment: &Deployment) -> Result<(), kube::Error> {
-    let namespace = deployment.namespace().unwrap_or_default();
-    let uid = deployment.uid().unwrap_or_default();
-    let pods = cache.pods.state_filter(|pod| {
-        pod.metadata.deletion_timestamp.is_none() && pod.owner_references().iter().any(|owner| owner.uid == uid)
-    });
-    let plan = plan(deployment, &pods);
-    write_status(client, deployment, &plan).await?;
-    let api = Api::<Pod>::namespaced(client.clone(), &namespace);
-    for name in &plan.create {
-        let pod = new_pod(cache, deployment, name, &plan.hash);
-        let created = api.create(&post_params(), &pod).await.map(drop);
-        cache.note("create pod", &namespace, name, created);
-    }
-    for name in &plan.delete {
-        let deleted = api.delete(name, &DeleteParams::default().grace_period(0)).await;
-        cache.note("delete pod", &namespace, name, deleted.map(drop));
-    }
-    Ok(())
+fn revision(object: &impl ResourceExt) -> u64 {
+    let number = object.annotations().get(REVISION_ANNOTATION);
+    number.and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
-/// Parameters that name who writes.
-fn post_params() -> PostParams {
-    PostParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PostParams::default()
+pub(crate) fn wanted(set: &Arc<ReplicaSet>) -> i32 {
+    set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+}
+
+fn size(set: &Arc<ReplicaSet>) -> Size {
+    let wanted = wanted(set);
+    let available = set.status.as_ref().and_then(|status| status.available_replicas);
+    Size {
+        wanted,
+        available: available.unwrap_or_default().min(wanted),
     }
 }
 
-fn new_pod(cache: &Cache, deployment: &Deployment, name: &str, hash: &str) -> Pod {
-    let template = deployment.spec.as_ref().map(|spec| spec.template.clone());
-    let template = template.unwrap_or_default();
-    let mut pod = Pod {
-        metadata: template.metadata.unwrap_or_default(),
-        spec: template.spec,
-        status: None,
-    };
-    pod.metadata.name = Some(name.to_owned());
-    pod.metadata.namespace = deployment.namespace();
-    pod.metadata.owner_references = deployment.controller_owner_ref(&()).map(|owner| vec![owner]);
-    pod.labels_mut().insert(HASH_LABEL.to_owned(), hash.to_owned());
-    let spec = pod.spec.get_or_insert_with(PodSpec::default);
-    if spec.node_name.is_none() {
-        spec.node_name = node_for(cache, name);
+async fn resize(context: &Context, set: &Arc<ReplicaSet>, to: i32) {
+    if wanted(set) != to {
+        context.patch(&**set, json!({"spec": {"replicas": to}})).await;
     }
-    pod
-}
-
-/// A node by the pod's ordinal, so that pods spread over the nodes; none when there are no nodes.
-fn node_for(cache: &Cache, pod: &str) -> Option<String> {
-    let mut nodes: Vec<String> = cache.nodes.state().iter().map(|node| node.name_any()).collect();
-    nodes.sort();
-    let ordinal: usize = pod.rsplit('-').next()?.parse().ok()?;
-    let index = ordinal.checked_rem(nodes.len())?;
-    nodes.into_iter().nth(index)
-}
-
-async fn write_status(client: &Client, deployment: &Deployment, plan: &Plan) -> Result<(), kube::Error> {
-    let status = status_of(deployment, plan);
-    let before = json!(deployment.status);
-    let same = status
-        .as_object()
-        .into_iter()
-        .flatten()
-        .all(|(name, value)| before.get(name).unwrap_or(&Value::Null) == value);
-    if same {
-        return Ok(());
-    }
-    let namespace = deployment.namespace().unwrap_or_default();
-    let api = Api::<Deployment>::namespaced(client.clone(), &namespace);
-    let patch = Patch::Merge(json!({"status": status}));
-    let parameters = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    api.patch_status(&deployment.name_any(), &parameters, &patch)
-        .await
-        .map(drop)
-}
-
-fn status_of(deployment: &Deployment, plan: &Plan) -> Value {
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let wanted = usize::try_from(wanted).unwrap_or_default();
-    let available = plan.ready >= wanted;
-    let complete = available && plan.updated == wanted && plan.replicas == wanted;
-    let (available_reason, available_message) = match available {
-        true => ("MinimumReplicasAvailable", "Deployment has minimum availability."),
-        false => (
-            "MinimumReplicasUnavailable",
-            "Deployment does not have minimum availability.",
-        ),
-    };
-    let (progress_reason, progress_message) = match complete {
-        true => ("NewReplicaSetAvailable", "The new pods are available."),
-        false => ("ReplicaSetUpdated", "The new pods are being started."),
-    };
-    json!({
-        "observedGeneration": deployment.metadata.generation,
-        "replicas": counter(plan.replicas),
-        "updatedReplicas": counter(plan.updated),
-        "readyReplicas": counter(plan.ready),
-        "availableReplicas": counter(plan.ready),
-        "unavailableReplicas": counter(wanted.saturating_sub(plan.ready)),
-        "conditions": [
-            condition(deployment, "Available", available, available_reason, available_message),
-            condition(deployment, "Progressing", true, progress_reason, progress_message),
-        ],
-    })
-}
-
-/// Counters that are zero are absent.
-fn counter(count: usize) -> Value {
-    match count {
-        0 => Value::Null,
-        count => json!(count),
-    }
-}
-
-/// A condition that keeps its times as long as it says the same.
-fn condition(deployment: &Deployment, kind: &str, value: bool, reason: &str, message: &str) -> Value {
-    let conditions = deployment
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let before = conditions.into_iter().find(|condition| condition.type_ == kind);
-    let status = if value { "True" } else { "False" };
-    let now = json!(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    let same_status = before.filter(|before| before.status == status);
-    let same = same_status.filter(|before| before.reason.as_deref() == Some(reason));
-    json!({
-        "type": kind,
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": same_status.map_or(now.clone(), |before| json!(before.last_transition_time)),
-        "lastUpdateTime": same.map_or(now, |before| json!(before.last_update_time)),
-    })
 }

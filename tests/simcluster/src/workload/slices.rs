@@ -1,166 +1,225 @@
-//! EndpointSlices: which pods stand behind a Service.
+//! EndpointSlices: the backends of a Service in pieces of at most 100.
 //!
-//! What must stay true: a Service with a selector has one slice, made from the Service, its pods and
-//! their nodes alone, and written only when it differs. Its name is computed from the Service's uid,
-//! so making it twice is a conflict and not a second slice.
+//! What must stay true: a backend is in exactly one slice and stays in it, so that one that comes or
+//! goes changes one slice, whatever the size of the Service. Backends whose ports differ are in
+//! different slices. A Service always has a slice, also when it has no backends. The names of new slices
+//! are computed from the Service's uid, so making one twice is a conflict.
 //!
-//! Refused: several slices of 100 endpoints each. Readers that cannot join slices are not worth
-//! simulating a cluster of that size for.
+//! Refused: packing half-empty slices together; that costs writes, and readers must join slices anyway.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ObjectReference, Pod, Service, ServicePort};
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::PostParams;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 
-use super::cache::{Cache, Change, Place, is_ready, place_of};
-use super::{MANAGER, short_hash};
+use super::backends::{Backend, by_ports, labels};
+use super::context::Context;
+use super::pods::pod_name as computed_name;
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 
-/// Runs until dropped.
-pub(crate) async fn run(client: Client, cache: Arc<Cache>) {
-    let mut changes = cache.changes();
-    loop {
-        let mut dirty: BTreeSet<Place> = BTreeSet::new();
-        let services = |namespace: Option<&str>| -> Vec<Place> {
-            let services = cache.services.state();
-            let places = services.iter().map(|service| place_of(&**service));
-            places
-                .filter(|place| namespace.is_none_or(|wanted| wanted == place.0))
-                .collect()
-        };
-        for change in changes.next().await {
-            match change {
-                Change::Service(place) | Change::Slice(place) => {
-                    dirty.insert(place);
+/// The most backends of a slice.
+const MOST: usize = 100;
+
+/// What a slice is to contain.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Content {
+    ports: Vec<EndpointPort>,
+    endpoints: Vec<Endpoint>,
+}
+
+pub(crate) async fn reconcile(context: &Context, service: &Service, backends: &[Backend]) {
+    let mut live = context.cache.slices.owned_by(service);
+    live.retain(|slice| {
+        slice
+            .labels()
+            .get(MANAGED_BY_LABEL)
+            .is_some_and(|manager| manager == CONTROLLER)
+    });
+    let contents: Vec<Content> = live.iter().map(|slice| content(slice)).collect();
+    let (kept, new) = share_out(&contents, backends);
+    for (slice, kept) in live.iter().zip(kept) {
+        match kept {
+            None => context.delete(&context.cache.slices, &**slice).await,
+            Some(kept) => {
+                let wanted = filled(service, EndpointSlice::clone(slice), kept);
+                if wanted != **slice {
+                    context.replace(&wanted).await;
                 }
-                // Which Services lose the pod cannot be told from the pod as it is now.
-                Change::Pod((namespace, _), _) => dirty.extend(services(Some(&namespace))),
-                Change::Everything => dirty.extend(services(None)),
-                Change::Deployment(_) => {}
-            }
-        }
-        for place in dirty {
-            let service = cache.service(&place);
-            if let Some(service) = service.filter(|service| service.metadata.deletion_timestamp.is_none()) {
-                let result = reconcile(&client, &cache, &service).await;
-                cache.note("endpoint slice", &place.0, &place.1, result);
             }
         }
     }
+    let names = (0..).map(|number: usize| computed_name(service, &number));
+    let free = names.filter(|name| live.iter().all(|slice| slice.name_any() != *name));
+    for (name, content) in free.zip(new) {
+        let mut slice = EndpointSlice {
+            address_type: "IPv4".to_owned(),
+            ..EndpointSlice::default()
+        };
+        slice.metadata.name = Some(name);
+        slice.metadata.namespace = service.namespace();
+        context.create(&filled(service, slice, content)).await;
+    }
 }
 
-async fn reconcile(client: &Client, cache: &Cache, service: &Service) -> Result<(), kube::Error> {
-    let namespace = service.namespace().unwrap_or_default();
-    let spec = service.spec.clone().unwrap_or_default();
-    let selector = spec.selector.clone().unwrap_or_default();
-    if selector.is_empty() || spec.type_.as_deref() == Some("ExternalName") {
-        return Ok(());
+fn content(slice: &EndpointSlice) -> Content {
+    Content {
+        ports: slice.ports.clone().unwrap_or_default(),
+        endpoints: slice.endpoints.clone(),
     }
-    let pods = cache.selected(&namespace, &selector);
-    let wanted = desired(cache, service, &pods);
-    let name = wanted.name_any();
-    let live = cache
-        .slices
-        .state()
-        .into_iter()
-        .find(|slice| slice.metadata.namespace == wanted.metadata.namespace && slice.name_any() == name);
-    let api = Api::<EndpointSlice>::namespaced(client.clone(), &namespace);
-    let parameters = PostParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PostParams::default()
-    };
-    let Some(live) = live else {
-        return api.create(&parameters, &wanted).await.map(drop);
-    };
-    let same = live.endpoints == wanted.endpoints
-        && live.ports == wanted.ports
-        && live.metadata.labels == wanted.metadata.labels
-        && live.metadata.owner_references == wanted.metadata.owner_references;
-    if same {
-        return Ok(());
-    }
-    let mut replacement = EndpointSlice::clone(&live);
-    replacement.endpoints = wanted.endpoints;
-    replacement.ports = wanted.ports;
-    replacement.metadata.labels = wanted.metadata.labels;
-    replacement.metadata.owner_references = wanted.metadata.owner_references;
-    api.replace(&name, &parameters, &replacement).await.map(drop)
 }
 
-fn desired(cache: &Cache, service: &Service, pods: &[Arc<Pod>]) -> EndpointSlice {
-    let spec = service.spec.clone().unwrap_or_default();
-    let mut labels: BTreeMap<String, String> = service.labels().clone();
+fn filled(service: &Service, mut slice: EndpointSlice, content: Content) -> EndpointSlice {
+    let mut labels: BTreeMap<String, String> = labels(service);
     labels.insert(SERVICE_LABEL.to_owned(), service.name_any());
     labels.insert(MANAGED_BY_LABEL.to_owned(), CONTROLLER.to_owned());
-    if spec.cluster_ip.as_deref() == Some("None") {
-        labels.insert("service.kubernetes.io/headless".to_owned(), String::new());
-    }
-    let suffix = short_hash(&service.uid().unwrap_or_default(), 5);
-    let mut slice = EndpointSlice {
-        address_type: "IPv4".to_owned(),
-        ..EndpointSlice::default()
-    };
-    slice.metadata.name = Some(format!("{}-{suffix}", service.name_any()));
-    slice.metadata.namespace = service.namespace();
     slice.metadata.labels = Some(labels);
     slice.metadata.owner_references = service.controller_owner_ref(&()).map(|owner| vec![owner]);
-    let any_ready = spec.publish_not_ready_addresses.unwrap_or_default();
-    let endpoints = pods.iter().filter_map(|pod| endpoint(cache, pod, any_ready));
-    slice.endpoints = endpoints.collect();
-    let ports = spec.ports.unwrap_or_default();
-    let ports: Vec<EndpointPort> = ports.iter().map(|port| endpoint_port(port, pods)).collect();
-    slice.ports = Some(ports);
+    if content.ports != slice.ports.clone().unwrap_or_default() {
+        slice.ports = Some(content.ports);
+    }
+    slice.endpoints = content.endpoints;
     slice
 }
 
-fn endpoint(cache: &Cache, pod: &Pod, publish_not_ready: bool) -> Option<Endpoint> {
-    let address = pod.status.as_ref()?.pod_ip.clone()?;
-    let terminating = pod.metadata.deletion_timestamp.is_some();
-    let serving = is_ready(pod);
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
-    Some(Endpoint {
-        addresses: vec![address],
-        conditions: Some(EndpointConditions {
-            ready: Some(publish_not_ready || (serving && !terminating)),
-            serving: Some(serving),
-            terminating: Some(terminating),
-        }),
-        target_ref: Some(ObjectReference {
-            kind: Some("Pod".to_owned()),
-            name: pod.metadata.name.clone(),
-            namespace: pod.metadata.namespace.clone(),
-            uid: pod.metadata.uid.clone(),
-            ..ObjectReference::default()
-        }),
-        zone: node.as_deref().and_then(|node| cache.zone(node)),
-        node_name: node,
-        ..Endpoint::default()
-    })
+/// What the slices that are there keep (`None`: they go), and what new ones are to contain.
+fn share_out(live: &[Content], backends: &[Backend]) -> (Vec<Option<Content>>, Vec<Content>) {
+    let mut kept: Vec<Option<Content>> = vec![None; live.len()];
+    let mut new = Vec::new();
+    for (ports, backends) in by_ports(backends) {
+        let mut open: BTreeMap<&str, &Backend> = backends.iter().map(|backend| (backend.uid(), *backend)).collect();
+        let mine: Vec<usize> = (0..live.len()).filter(|index| live[*index].ports == ports).collect();
+        for index in &mine {
+            let stay = live[*index]
+                .endpoints
+                .iter()
+                .filter_map(|endpoint| open.remove(uid(endpoint)));
+            let endpoints: Vec<Endpoint> = stay.map(endpoint).collect();
+            kept[*index] = Some(Content {
+                ports: ports.clone(),
+                endpoints,
+            });
+        }
+        // In the order of the backends, so that a new Service has them by name.
+        let mut rest = backends
+            .iter()
+            .filter(|backend| open.contains_key(backend.uid()))
+            .map(|backend| endpoint(backend));
+        for index in &mine {
+            if let Some(content) = &mut kept[*index] {
+                content
+                    .endpoints
+                    .extend(rest.by_ref().take(MOST.saturating_sub(content.endpoints.len())));
+            }
+        }
+        let rest: Vec<Endpoint> = rest.collect();
+        new.extend(rest.chunks(MOST).map(|endpoints| Content {
+            ports: ports.clone(),
+            endpoints: endpoints.to_vec(),
+        }));
+        for index in mine {
+            kept[index] = kept[index].take().filter(|content| !content.endpoints.is_empty());
+        }
+    }
+    if new.is_empty() && kept.iter().all(Option::is_none) {
+        new.push(Content::default());
+    }
+    // A slice that would go is used again for a new one.
+    let mut new = new.into_iter();
+    for slot in kept.iter_mut().filter(|slot| slot.is_none()) {
+        *slot = new.next();
+    }
+    (kept, new.collect())
 }
 
-/// The port on the pods: a number as it is, a name as the first pod that has it says.
-fn endpoint_port(port: &ServicePort, pods: &[Arc<Pod>]) -> EndpointPort {
-    let number = match &port.target_port {
-        None => Some(port.port),
-        Some(IntOrString::Int(number)) => Some(*number),
-        Some(IntOrString::String(name)) => pods
-            .iter()
-            .flat_map(|pod| pod.spec.iter().flat_map(|spec| &spec.containers))
-            .flat_map(|container| container.ports.iter().flatten())
-            .find(|port| port.name.as_deref() == Some(name))
-            .map(|port| port.container_port),
-    };
-    EndpointPort {
-        name: Some(port.name.clone().unwrap_or_default()),
-        protocol: Some(port.protocol.clone().unwrap_or_else(|| "TCP".to_owned())),
-        port: number,
-        app_protocol: port.app_protocol.clone(),
+impl Backend {
+    fn uid(&self) -> &str {
+        self.target.uid.as_deref().unwrap_or_default()
+    }
+}
+
+fn uid(endpoint: &Endpoint) -> &str {
+    let target = endpoint.target_ref.as_ref();
+    target.and_then(|target| target.uid.as_deref()).unwrap_or_default()
+}
+
+fn endpoint(backend: &Backend) -> Endpoint {
+    Endpoint {
+        addresses: vec![backend.address.clone()],
+        conditions: Some(EndpointConditions {
+            ready: Some(backend.ready),
+            serving: Some(backend.serving),
+            terminating: Some(backend.terminating),
+        }),
+        hostname: backend.hostname.clone(),
+        target_ref: Some(backend.target.clone()),
+        zone: backend.zone.clone(),
+        node_name: backend.node.clone(),
+        ..Endpoint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Backends with these numbers, on a port.
+    fn backends(numbers: std::ops::Range<usize>, port: i32) -> Vec<Backend> {
+        let backend = |number: usize| Backend {
+            address: format!("10.0.{}.{}", number / 250, number % 250),
+            ready: true,
+            serving: true,
+            terminating: false,
+            hostname: None,
+            node: None,
+            zone: None,
+            target: serde_json::from_value(json!({"uid": format!("{number:04}")})).unwrap(),
+            ports: vec![EndpointPort {
+                port: Some(port),
+                ..EndpointPort::default()
+            }],
+        };
+        numbers.map(backend).collect()
+    }
+
+    /// Shares out and returns the sizes kept and those new; `None` is a slice that goes.
+    fn check(live: &[Content], backends: &[Backend], kept: &[Option<usize>], new: &[usize]) -> Vec<Content> {
+        let (found, fresh) = share_out(live, backends);
+        let size = |content: &Content| content.endpoints.len();
+        assert_eq!(
+            found
+                .iter()
+                .map(|content| content.as_ref().map(size))
+                .collect::<Vec<_>>(),
+            kept
+        );
+        assert_eq!(fresh.iter().map(size).collect::<Vec<_>>(), new);
+        found.into_iter().flatten().chain(fresh).collect()
+    }
+
+    #[test]
+    fn backends_stay_where_they_are() {
+        let nothing = check(&[], &[], &[], &[0]);
+        let live = check(&nothing, &backends(0..250, 80), &[Some(100)], &[100, 50]);
+        let live = check(&live, &backends(1..250, 80), &[Some(99), Some(100), Some(50)], &[]);
+        let first: Vec<&str> = live[1].endpoints.iter().map(uid).collect();
+        assert_eq!((first[0], first[99]), ("0100", "0199"), "the second slice is as it was");
+        let live = check(&live, &backends(1..252, 80), &[Some(100), Some(100), Some(51)], &[]);
+        let live = check(&live, &backends(1..10, 80), &[Some(9), None, None], &[]);
+        let live = check(&live, &[], &[Some(0)], &[]);
+        assert_eq!(live, [Content::default()]);
+    }
+
+    #[test]
+    fn backends_with_other_ports_are_in_other_slices() {
+        let mixed = [backends(0..2, 80), backends(2..5, 81)].concat();
+        let live = check(&[], &mixed, &[], &[2, 3]);
+        let live = check(&live, &backends(0..5, 82), &[Some(5), None], &[]);
+        assert_eq!(live[0].ports[0].port, Some(82));
     }
 }

@@ -13,7 +13,7 @@ use super::{LIMIT, cluster};
 
 pub(crate) struct Kubectl {
     kubeconfig: PathBuf,
-    _cluster: SimCluster,
+    pub(crate) cluster: SimCluster,
 }
 
 impl Drop for Kubectl {
@@ -44,7 +44,7 @@ impl Kubectl {
         std::fs::write(&path, kubeconfig).unwrap();
         Some(Kubectl {
             kubeconfig: path,
-            _cluster: cluster.clone(),
+            cluster: cluster.clone(),
         })
     }
 

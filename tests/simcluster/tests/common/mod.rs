@@ -5,6 +5,7 @@
 pub(crate) mod kubectl;
 pub(crate) mod manifests;
 pub(crate) mod roles;
+pub(crate) mod workloads;
 
 use std::fmt::Debug;
 use std::time::Duration;
