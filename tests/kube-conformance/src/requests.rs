@@ -83,9 +83,14 @@ impl Requests {
 
     /// Starts a watch: `path` has its query, without `watch`.
     pub async fn watch(&self, path: &str) -> Watch {
+        self.watch_as(path, "application/json").await
+    }
+
+    /// Starts a watch in another representation.
+    pub async fn watch_as(&self, path: &str, accept: &str) -> Watch {
         let join = if path.contains('?') { '&' } else { '?' };
         let path = format!("{path}{join}watch=true");
-        let request = Request::get(&path).body(Body::empty());
+        let request = Request::get(&path).header(header::ACCEPT, accept).body(Body::empty());
         let request = request.unwrap_or_else(|error| panic!("{path}: {error}"));
         let response = self.client.send(request).await;
         let response = response.unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -188,12 +193,13 @@ impl Answer {
         self.body
     }
 
-    /// A 422 that names a field among its causes; any of them, since a server may say more.
+    /// A 422 that names a field, or something in it, among its causes; any of them, since a server may say more.
     #[track_caller]
     pub fn invalid(self, field: &str) -> Value {
         let status = self.refused(422, "Invalid");
-        let causes = status["details"]["causes"].as_array().cloned().unwrap_or_default();
-        let named = causes.iter().any(|cause| cause["field"] == field);
+        let causes = status["details"]["causes"].as_array();
+        let names = |cause: &Value| cause["field"].as_str().is_some_and(|found| is_in(found, field));
+        let named = causes.into_iter().flatten().any(names);
         assert!(named, "no cause names {field}: {status}");
         status
     }
@@ -210,5 +216,29 @@ impl Answer {
     pub fn media_type(&self) -> &str {
         let value = self.header(header::CONTENT_TYPE.as_str());
         value.split(';').next().unwrap_or_default().trim()
+    }
+}
+
+/// Whether a field is another one or belongs to it. How deep a cause points has changed between releases.
+fn is_in(found: &str, field: &str) -> bool {
+    let rest = found.strip_prefix(field);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_in_itself_and_in_what_it_belongs_to() {
+        for (found, field, wanted) in [
+            ("spec.ports", "spec.ports", true),
+            ("spec.ports[0].name", "spec.ports", true),
+            ("spec.template.spec", "spec.template", true),
+            ("spec.portsOther", "spec.ports", false),
+            ("spec", "spec.ports", false),
+        ] {
+            assert_eq!(is_in(found, field), wanted, "{found} in {field}");
+        }
     }
 }

@@ -108,7 +108,6 @@ async fn groups(c: Case) {
         ("rbac.authorization.k8s.io", "rbac.authorization.k8s.io/v1"),
         ("apiextensions.k8s.io", "apiextensions.k8s.io/v1"),
         ("events.k8s.io", "events.k8s.io/v1"),
-        ("authentication.k8s.io", "authentication.k8s.io/v1"),
         ("authorization.k8s.io", "authorization.k8s.io/v1"),
     ] {
         let entry = item(&found["groups"], "name", group);

@@ -5,10 +5,25 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod applying;
+mod collecting;
 mod creating;
+mod custom;
+mod defaults;
+mod definitions;
+mod deleting;
 mod discovery;
+mod immutability;
+mod namespaces;
+mod patching;
 mod reading;
+mod representing;
+mod schemas;
 mod shared;
+mod subresources;
+mod updating;
+mod validating;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -24,8 +39,64 @@ const SUBJECTS: &[Subject] = &[
         cases: reading::CASES,
     },
     Subject {
+        name: "representing",
+        cases: representing::CASES,
+    },
+    Subject {
+        name: "watching",
+        cases: watching::CASES,
+    },
+    Subject {
         name: "creating",
         cases: creating::CASES,
+    },
+    Subject {
+        name: "updating",
+        cases: updating::CASES,
+    },
+    Subject {
+        name: "patching",
+        cases: patching::CASES,
+    },
+    Subject {
+        name: "applying",
+        cases: applying::CASES,
+    },
+    Subject {
+        name: "deleting",
+        cases: deleting::CASES,
+    },
+    Subject {
+        name: "collecting",
+        cases: collecting::CASES,
+    },
+    Subject {
+        name: "namespaces",
+        cases: namespaces::CASES,
+    },
+    Subject {
+        name: "custom",
+        cases: custom::CASES,
+    },
+    Subject {
+        name: "schemas",
+        cases: schemas::CASES,
+    },
+    Subject {
+        name: "defaults",
+        cases: defaults::CASES,
+    },
+    Subject {
+        name: "validating",
+        cases: validating::CASES,
+    },
+    Subject {
+        name: "immutability",
+        cases: immutability::CASES,
+    },
+    Subject {
+        name: "subresources",
+        cases: subresources::CASES,
     },
 ];
 
