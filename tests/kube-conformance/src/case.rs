@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::context::Context;
 
-/// What a running case is.
-pub type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What a running case is. It stays on the thread that waits for it, so that its panic is found there.
+pub type CaseFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Something not every cluster has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,8 @@ pub enum Need {
     Controllers,
     /// Pods that run, what makes them, and the EndpointSlices that name them.
     Workloads,
+    /// Something that gives load balancers their addresses.
+    Balancers,
     /// A `kubectl` on this machine.
     Kubectl,
 }
@@ -28,6 +30,7 @@ impl fmt::Display for Need {
         f.write_str(match self {
             Need::Controllers => "controllers",
             Need::Workloads => "workloads",
+            Need::Balancers => "load balancers",
             Need::Kubectl => "kubectl",
         })
     }

@@ -98,12 +98,16 @@ impl Target {
             target.missing.insert(Need::Controllers, reason.to_owned());
         }
         match (found.has_nodes, found.acts_on_deployments) {
-            (true, _) => {}
+            (true, _) => {
+                let reason = "a cluster with nodes may have nobody who makes load balancers";
+                target.missing.insert(Need::Balancers, reason.to_owned());
+            }
             // Nobody there to disagree with.
             (false, false) => target.start_workloads(),
             (false, true) => {
                 let reason = "deployments are acted on, but no node is ready";
                 target.missing.insert(Need::Workloads, reason.to_owned());
+                target.missing.insert(Need::Balancers, reason.to_owned());
             }
         }
         Ok(target)

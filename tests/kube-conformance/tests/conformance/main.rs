@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod applying;
+mod checking;
 mod collecting;
 mod creating;
 mod custom;
@@ -13,17 +15,32 @@ mod defaults;
 mod definitions;
 mod deleting;
 mod discovery;
+mod errors;
+mod faults;
 mod immutability;
+mod kubectl;
+mod merging;
 mod namespaces;
+mod numbered;
+mod paging;
 mod patching;
 mod reading;
+mod refusing;
 mod representing;
+mod reviews;
+mod roles;
 mod schemas;
+mod serving;
 mod shared;
+mod slices;
 mod subresources;
+mod templates;
+mod terminating;
 mod updating;
 mod validating;
+mod waiting;
 mod watching;
+mod workloads;
 
 use std::process::ExitCode;
 
@@ -39,7 +56,11 @@ const SUBJECTS: &[Subject] = &[
         cases: reading::CASES,
     },
     Subject {
-        name: "representing",
+        name: "reading",
+        cases: paging::CASES,
+    },
+    Subject {
+        name: "tables",
         cases: representing::CASES,
     },
     Subject {
@@ -49,6 +70,10 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "creating",
         cases: creating::CASES,
+    },
+    Subject {
+        name: "creating",
+        cases: checking::CASES,
     },
     Subject {
         name: "updating",
@@ -63,11 +88,19 @@ const SUBJECTS: &[Subject] = &[
         cases: applying::CASES,
     },
     Subject {
+        name: "applying",
+        cases: merging::CASES,
+    },
+    Subject {
         name: "deleting",
         cases: deleting::CASES,
     },
     Subject {
-        name: "collecting",
+        name: "deleting",
+        cases: terminating::CASES,
+    },
+    Subject {
+        name: "garbage collection",
         cases: collecting::CASES,
     },
     Subject {
@@ -79,16 +112,32 @@ const SUBJECTS: &[Subject] = &[
         cases: custom::CASES,
     },
     Subject {
+        name: "custom",
+        cases: serving::CASES,
+    },
+    Subject {
         name: "schemas",
         cases: schemas::CASES,
+    },
+    Subject {
+        name: "schemas",
+        cases: faults::CASES,
     },
     Subject {
         name: "defaults",
         cases: defaults::CASES,
     },
     Subject {
+        name: "defaults",
+        cases: templates::CASES,
+    },
+    Subject {
         name: "validating",
         cases: validating::CASES,
+    },
+    Subject {
+        name: "validating",
+        cases: refusing::CASES,
     },
     Subject {
         name: "immutability",
@@ -97,6 +146,42 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "subresources",
         cases: subresources::CASES,
+    },
+    Subject {
+        name: "access",
+        cases: access::CASES,
+    },
+    Subject {
+        name: "access",
+        cases: roles::CASES,
+    },
+    Subject {
+        name: "reviews",
+        cases: reviews::CASES,
+    },
+    Subject {
+        name: "errors",
+        cases: errors::CASES,
+    },
+    Subject {
+        name: "workloads",
+        cases: workloads::CASES,
+    },
+    Subject {
+        name: "workloads",
+        cases: numbered::CASES,
+    },
+    Subject {
+        name: "endpoint slices",
+        cases: slices::CASES,
+    },
+    Subject {
+        name: "kubectl",
+        cases: kubectl::CASES,
+    },
+    Subject {
+        name: "kubectl",
+        cases: waiting::CASES,
     },
 ];
 
