@@ -12,6 +12,7 @@ mod peers;
 mod steps;
 mod tally;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,12 @@ use crate::steps::{Outcome, Step};
 
 /// Set for the tests when the peers must be there: a missing one is then a failure, not a skip.
 const PEERS_VARIABLE: &str = "MERIDIAN_PEERS";
+
+/// Each names a control plane that the tests of the Kubernetes API run on, instead of the simulation.
+const CONTROL_PLANE_VARIABLES: &[&str] = &["KUBEBUILDER_ASSETS", "MERIDIAN_TEST_KUBECONFIG"];
+
+const NO_CONTROL_PLANE: &str = "--real-apiserver needs a control plane: set KUBEBUILDER_ASSETS to a folder with \
+    kube-apiserver and etcd, or MERIDIAN_TEST_KUBECONFIG to the kubeconfig of a cluster";
 
 /// The project's own commands.
 #[derive(Debug, Parser)]
@@ -37,6 +44,10 @@ enum Command {
         /// a test would be skipped without them.
         #[arg(long)]
         peers: bool,
+        /// Instead of all tests, run those that also run on a real Kubernetes control plane, on the one that
+        /// KUBEBUILDER_ASSETS (a folder with kube-apiserver and etcd) or MERIDIAN_TEST_KUBECONFIG names.
+        #[arg(long, conflicts_with = "peers")]
+        real_apiserver: bool,
         /// Run only the tests whose names contain this.
         #[arg(long, value_name = "ARG")]
         filter: Option<String>,
@@ -47,7 +58,18 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Test { peers, filter } => test(peers, filter.as_deref()),
+        Command::Test {
+            real_apiserver: true,
+            filter,
+            ..
+        } => {
+            if !is_named(|name| std::env::var_os(name)) {
+                eprintln!("error: {NO_CONTROL_PLANE}");
+                return ExitCode::from(2);
+            }
+            steps::run(&real_steps(filter.as_deref()))
+        }
+        Command::Test { peers, filter, .. } => test(peers, filter.as_deref()),
         Command::Bench => steps::run(&bench_steps()),
     };
     outcome.print();
@@ -101,6 +123,10 @@ fn test_steps(with_peers: bool, filter: Option<&str>) -> Vec<Step> {
     if with_peers {
         tests = tests.variable(PEERS_VARIABLE, "1");
     }
+    // The same on every machine: a real control plane is for those who ask for it.
+    for name in CONTROL_PLANE_VARIABLES {
+        tests = tests.without(name);
+    }
     vec![
         Step::cargo("format", &["fmt", "--all", "--check"]),
         Step::cargo("lints", &clippy),
@@ -108,6 +134,26 @@ fn test_steps(with_peers: bool, filter: Option<&str>) -> Vec<Step> {
         Step::cargo("documentation", &["doc", "--workspace", "--no-deps", "--locked"])
             .variable("RUSTDOCFLAGS", "-D warnings"),
     ]
+}
+
+/// Whether the environment names a real control plane.
+fn is_named(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let names = CONTROL_PLANE_VARIABLES.iter();
+    names.filter_map(|name| variable(name)).any(|value| !value.is_empty())
+}
+
+/// What runs on a real control plane.
+fn real_steps(filter: Option<&str>) -> Vec<Step> {
+    let package = "meridian-kube-conformance";
+    let mut suite = Step::cargo(
+        "conformance",
+        &["test", "--locked", "-p", package, "--test", "conformance"],
+    )
+    .counting();
+    if let Some(filter) = filter {
+        suite = suite.argument(filter);
+    }
+    vec![suite]
 }
 
 fn bench_steps() -> Vec<Step> {
@@ -142,6 +188,8 @@ mod tests {
         let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
         assert!(parse("xtask test").is_ok());
         assert!(parse("xtask test --peers --filter answer").is_ok());
+        assert!(parse("xtask test --real-apiserver --filter watching").is_ok());
+        assert!(parse("xtask test --real-apiserver --peers").is_err());
         assert!(parse("xtask bench").is_ok());
         assert!(parse("xtask deploy").is_err());
     }
@@ -160,6 +208,17 @@ mod tests {
         assert_eq!(
             (&plain[0], &plain[1], &plain[3]),
             (&with_peers[0], &with_peers[1], &with_peers[3])
+        );
+    }
+
+    #[test]
+    fn a_real_control_plane_must_be_named() {
+        let named = |name: &str, value: &str| is_named(|asked| (asked == name).then(|| value.into()));
+        assert!(named("KUBEBUILDER_ASSETS", "bin") && named("MERIDIAN_TEST_KUBECONFIG", "config"));
+        assert!(!named("KUBEBUILDER_ASSETS", "") && !named("KUBECONFIG", "config"));
+        assert_eq!(
+            lines(&real_steps(Some("watching"))),
+            ["cargo test --locked -p meridian-kube-conformance --test conformance watching"]
         );
     }
 }

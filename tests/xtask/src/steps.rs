@@ -22,6 +22,7 @@ pub(crate) struct Step {
     name: &'static str,
     arguments: Vec<String>,
     variables: Vec<(&'static str, String)>,
+    removed: Vec<&'static str>,
     counts_tests: bool,
 }
 
@@ -32,6 +33,7 @@ impl Step {
             name,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             variables: Vec::new(),
+            removed: Vec::new(),
             counts_tests: false,
         }
     }
@@ -45,6 +47,12 @@ impl Step {
     /// The same with a variable set.
     pub(crate) fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.variables.push((name, value.into()));
+        self
+    }
+
+    /// The same without a variable that may be set outside.
+    pub(crate) fn without(mut self, name: &'static str) -> Self {
+        self.removed.push(name);
         self
     }
 
@@ -82,6 +90,9 @@ impl Step {
             .args(&self.arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(root());
+        for name in &self.removed {
+            command.env_remove(name);
+        }
         // `cargo run` has described this program to it. Build scripts that watch these variables would
         // take them for a change, and rebuild whenever they are built with and without this program.
         for (name, _) in std::env::vars_os() {
