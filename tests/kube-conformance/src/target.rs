@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kube::config::{AuthInfo, Kubeconfig};
 use meridian_envtest::{Assets, ControlPlane};
-use meridian_simcluster::{ClusterOptions, SimCluster, WorkloadOptions, Workloads};
+use meridian_simcluster::{Authority, ClusterOptions, NodePool, SimCluster, WorkloadOptions, Workloads};
 
 use crate::case::Need;
 use crate::kubectl::Kubectl;
@@ -66,9 +66,12 @@ impl Target {
     }
 
     async fn simulated() -> anyhow::Result<Target> {
-        let cluster = SimCluster::start(ClusterOptions::named("conformance")).await?;
+        // Over TLS, as every real cluster: clients keep their tokens to themselves elsewhere.
+        let options = ClusterOptions::named("conformance").with_tls(&Authority::new()?);
+        let cluster = SimCluster::start(options).await?;
         let kubeconfig = cluster.kubeconfig(cluster.address());
         let mut target = Target::new("the simulation", &kubeconfig, Cluster::Simulated(cluster)).await?;
+        target.makes_service_accounts = true;
         target.start_workloads();
         Ok(target)
     }
@@ -149,6 +152,8 @@ impl Target {
             cluster: "conformance".to_owned(),
             load_balancer_network: Ipv4Addr::new(127, 79, 1, 0),
             ready_after: Duration::from_millis(50),
+            nodes: Some(NodePool::one_per_zone("region", &["zone-a", "zone-b"])),
+            ..WorkloadOptions::default()
         };
         self._workloads = Some(Workloads::start(self.requests.client(), options));
     }
