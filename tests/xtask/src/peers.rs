@@ -1,8 +1,8 @@
 //! Other people's clients, which some tests hold Meridian against, installed where they are missing.
 //!
 //! What must stay true: nothing is installed without being asked for by `--peers`; what is there is
-//! left alone, whatever its version; a machine where nothing can be installed gets a sentence that says
-//! what to install by hand.
+//! left alone, and used unless it is a `kubectl` too old to stand for today's; a machine where nothing can be
+//! installed gets a sentence that says what to install by hand.
 //!
 //! Refused: downloading the programs from their projects. A distribution's packages are signed, and
 //! are what users have; only `kubectl` is too old there, see [`crate::kubectl`].
@@ -37,8 +37,8 @@ enum Installer {
 pub(crate) fn ensure() -> anyhow::Result<Option<PathBuf>> {
     println!("\n==> peers: {}, kubectl", names(PEERS, |peer| peer.program));
     install_packages()?;
-    if find("kubectl").is_some() {
-        println!("kubectl is there");
+    if let Some(version) = crate::kubectl::current() {
+        println!("kubectl is there, {version}");
         return Ok(None);
     }
     crate::kubectl::ensure().map(Some)

@@ -124,6 +124,13 @@ impl Registry {
         self.iter().find(|kind| kind.qualified() == name).cloned()
     }
 
+    /// The kind that an object says it is.
+    pub(crate) fn by_type(&self, api_version: &str, kind: &str) -> Option<Arc<Kind>> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let mut versions = self.iter().filter(|known| known.version == version);
+        versions.find(|known| known.is(group, kind)).cloned()
+    }
+
     /// All kinds, ordered by group, version and plural.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
         self.kinds.values()

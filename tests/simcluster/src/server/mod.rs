@@ -51,7 +51,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use self::managed::Managers;
@@ -66,6 +66,9 @@ pub struct ClusterOptions {
     pub name: String,
     /// Bearer token that clients must send; one of its own, if not given.
     pub token: Option<String>,
+    /// What it has from the start besides its own namespaces, as if created in this order: whole objects,
+    /// with `apiVersion` and `kind`.
+    pub objects: Vec<Value>,
 }
 
 impl Default for ClusterOptions {
@@ -80,6 +83,7 @@ impl ClusterOptions {
         ClusterOptions {
             name: name.to_owned(),
             token: None,
+            objects: Vec::new(),
         }
     }
 }
@@ -101,13 +105,13 @@ struct Handle {
 }
 
 impl SimCluster {
-    /// Starts a cluster that has its namespaces and nothing else, on a free loopback port.
+    /// Starts a cluster on a free loopback port. An object that the API would refuse is an error.
     pub async fn start(options: ClusterOptions) -> std::io::Result<SimCluster> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let store = Arc::new(Store::new());
         store
-            .write(populate)
+            .write(|state| populate(state, options.objects))
             .map_err(|failure| std::io::Error::other(failure.to_json().to_string()))?;
         let own_token = || format!("{:016x}{:016x}", object::random(), object::random());
         let token = options.token.unwrap_or_else(own_token);
@@ -135,6 +139,7 @@ impl SimCluster {
         ClusterOptions {
             name: self.handle.name.clone(),
             token: Some(self.handle.token.clone()),
+            objects: Vec::new(),
         }
     }
 
@@ -186,24 +191,28 @@ impl SimCluster {
     }
 }
 
-/// What every cluster has from the start.
-fn populate(state: &mut State) -> status::Outcome<()> {
-    let Some(kind) = state.registry.by_qualified("namespaces") else {
-        return Ok(());
+/// What a cluster has from the start: its own namespaces, then the objects given.
+fn populate(state: &mut State, objects: Vec<Value>) -> status::Outcome<()> {
+    let namespace = |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let own = ["default", "kube-system", "kube-public"].map(namespace);
+    own.into_iter()
+        .chain(objects)
+        .try_for_each(|object| seed(state, object))
+}
+
+fn seed(state: &mut State, object: Value) -> status::Outcome<()> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let kind = state.registry.by_type(text("/apiVersion"), text("/kind"));
+    let target = Target {
+        kind: kind.ok_or_else(status::Failure::no_such_path)?,
+        namespace: text("/metadata/namespace").to_owned(),
+        name: String::new(),
+        subresource: String::new(),
+        dry_run: false,
+        manager: "kube-apiserver".to_owned(),
+        force: false,
+        strict: true,
     };
-    for name in ["default", "kube-system", "kube-public"] {
-        let target = Target {
-            kind: kind.clone(),
-            namespace: String::new(),
-            name: String::new(),
-            subresource: String::new(),
-            dry_run: false,
-            manager: "kube-apiserver".to_owned(),
-            force: false,
-            strict: false,
-        };
-        let namespace = json!({"metadata": {"name": name}});
-        write::create(state, &target, namespace, Ownership::Update(Managers::default()))?;
-    }
+    write::create(state, &target, object, Ownership::Update(Managers::default()))?;
     Ok(())
 }
