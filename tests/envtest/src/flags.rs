@@ -35,6 +35,10 @@ impl Plan {
         self.folder.join("service-account.key")
     }
 
+    pub(crate) fn service_account_public_key(&self) -> PathBuf {
+        self.folder.join("service-account.pub")
+    }
+
     pub(crate) fn token_file(&self) -> PathBuf {
         self.folder.join("tokens.csv")
     }
@@ -72,6 +76,7 @@ impl Plan {
 
     pub(crate) fn api_server(&self) -> Vec<String> {
         let key = shown(&self.service_account_key());
+        let public_key = shown(&self.service_account_public_key());
         let mut flags = vec![
             flag("etcd-servers", &url(self.etcd_client)),
             flag("bind-address", "127.0.0.1"),
@@ -81,7 +86,7 @@ impl Plan {
             flag("cert-dir", &shown(&self.certificates())),
             flag("service-cluster-ip-range", "10.96.0.0/16"),
             flag("service-account-issuer", "https://kubernetes.default.svc.cluster.local"),
-            flag("service-account-key-file", &key),
+            flag("service-account-key-file", &public_key),
             flag("service-account-signing-key-file", &key),
             flag("authorization-mode", "RBAC"),
             flag("token-auth-file", &shown(&self.token_file())),

@@ -81,6 +81,7 @@ impl ControlPlane {
         }
         let key = rcgen::KeyPair::generate().context("cannot make the key of service accounts")?;
         std::fs::write(plan.service_account_key(), key.serialize_pem())?;
+        std::fs::write(plan.service_account_public_key(), key.public_key_pem())?;
         std::fs::write(plan.token_file(), flags::token_file(&token))?;
 
         let etcd = Process::start(&assets.etcd, &plan.etcd(), &plan.log("etcd"))?;
