@@ -51,7 +51,8 @@ impl Plan {
         self.folder.join(format!("{program}.log"))
     }
 
-    fn certificates(&self) -> PathBuf {
+    /// Certificate and key of the API server; it makes them itself where there are none.
+    pub(crate) fn certificates(&self) -> PathBuf {
         self.folder.join("certificates")
     }
 

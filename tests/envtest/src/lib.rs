@@ -24,6 +24,7 @@ mod flags;
 mod process;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -40,6 +41,8 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 pub struct ControlPlane {
     address: SocketAddr,
     kubeconfig: String,
+    token: String,
+    certificates: PathBuf,
     has_controllers: bool,
     // Dropped in this order: clients before servers, the folder last.
     _processes: Vec<Process>,
@@ -51,6 +54,16 @@ impl ControlPlane {
     ///
     /// Must be called inside a tokio runtime.
     pub async fn start(assets: &Assets) -> anyhow::Result<ControlPlane> {
+        Self::start_as(assets, None).await
+    }
+
+    /// Starts an empty one that takes the same credentials and shows the same certificate, with an identity
+    /// of its own: what is there after somebody restored the wrong one under a known address.
+    pub async fn start_twin(&self, assets: &Assets) -> anyhow::Result<ControlPlane> {
+        Self::start_as(assets, Some(self)).await
+    }
+
+    async fn start_as(assets: &Assets, original: Option<&ControlPlane>) -> anyhow::Result<ControlPlane> {
         let folder = tempfile::tempdir().context("cannot make a folder for the control plane")?;
         let plan = Plan {
             folder: folder.path().to_owned(),
@@ -59,10 +72,13 @@ impl ControlPlane {
             api: free_port()?,
             has_controllers: assets.controller_manager.is_some(),
         };
-        let token = rcgen::KeyPair::generate()
-            .context("cannot make a token")?
-            .serialize_der();
-        let token: String = token.iter().rev().take(20).map(|byte| format!("{byte:02x}")).collect();
+        let token = match original {
+            Some(original) => original.token.clone(),
+            None => new_token()?,
+        };
+        if let Some(original) = original {
+            copy_files(&original.certificates, &plan.certificates())?;
+        }
         let key = rcgen::KeyPair::generate().context("cannot make the key of service accounts")?;
         std::fs::write(plan.service_account_key(), key.serialize_pem())?;
         std::fs::write(plan.service_account_public_key(), key.public_key_pem())?;
@@ -87,6 +103,8 @@ impl ControlPlane {
         Ok(ControlPlane {
             address,
             kubeconfig,
+            token,
+            certificates: plan.certificates(),
             has_controllers: assets.controller_manager.is_some(),
             _processes: processes,
             _folder: folder,
@@ -109,12 +127,27 @@ impl ControlPlane {
     }
 }
 
+fn new_token() -> anyhow::Result<String> {
+    let key = rcgen::KeyPair::generate().context("cannot make a token")?;
+    let bytes = key.serialize_der();
+    Ok(bytes.iter().rev().take(20).map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
 /// A port that was free a moment ago; the programs cannot be handed a socket.
 fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-async fn until_exists(path: &std::path::Path, processes: &mut [Process]) -> anyhow::Result<()> {
+async fn until_exists(path: &Path, processes: &mut [Process]) -> anyhow::Result<()> {
     let start = Instant::now();
     while !path.exists() {
         wait(start, processes).await?;

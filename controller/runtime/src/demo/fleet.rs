@@ -1,4 +1,4 @@
-//! The demo's clusters: a host and three members, each a Kubernetes API over HTTP on loopback.
+//! The demo's clusters: a host and three members, each a Kubernetes API on loopback.
 //!
 //! Between a member's API and the controller stands a proxy, where faults are made. The member's own
 //! workload side (pods, endpoints, load balancers) talks to the API behind the proxy, as a cluster's own
@@ -14,7 +14,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use meridian_simcluster::proxy::FaultProxy;
 use meridian_simcluster::workload::{NodePool, WorkloadOptions, Workloads};
-use meridian_simcluster::{ClusterOptions, SimCluster};
+
+use super::api_server::{ApiServer, Source};
 
 /// Port of the demo's Services.
 pub(super) const SERVICE_PORT: u16 = 8080;
@@ -64,7 +65,7 @@ pub(super) const MEMBERS: [MemberPlan; 3] = [
 /// One running member.
 pub(super) struct Member {
     pub(super) plan: MemberPlan,
-    pub(super) cluster: SimCluster,
+    pub(super) api: ApiServer,
     pub(super) proxy: FaultProxy,
     pub(super) workloads: Workloads,
     /// A client that goes to the API directly, past the proxy.
@@ -81,28 +82,26 @@ pub(super) struct Fleet {
     pub(super) host_kubeconfig: PathBuf,
     pub(super) members: Vec<Member>,
     /// The host itself, to find out when something was written.
-    pub(super) host_cluster: SimCluster,
+    pub(super) host_api: ApiServer,
 }
 
 impl Fleet {
     /// Starts the clusters and writes their kubeconfigs into `folder`. `balancers` gives the first two octets
     /// of the load balancers' addresses.
-    pub(super) async fn start(folder: &Path, balancers: Ipv4Addr) -> Result<Self> {
-        let host = SimCluster::start(ClusterOptions::named("host"))
-            .await
-            .context("the host cluster cannot listen on loopback")?;
-        let host_kubeconfig = write_kubeconfig(folder, "host", &host.kubeconfig(host.address()))?;
-        let host_client = client(&host.kubeconfig(host.address())).await?;
+    pub(super) async fn start(source: &Source, folder: &Path, balancers: Ipv4Addr) -> Result<Self> {
+        let host = source.api_server("host").await?;
+        let host_kubeconfig = write_kubeconfig(folder, "host", &host.kubeconfig(host.address())?)?;
+        let host_client = client(&host.kubeconfig(host.address())?).await?;
         let mut members = Vec::new();
         for plan in MEMBERS {
-            members.push(start_member(plan, folder, balancers).await?);
+            members.push(start_member(source, plan, folder, balancers).await?);
         }
         Ok(Self {
             host_uid: uid_of(&host_client).await?,
             host: host_client,
             host_kubeconfig,
             members,
-            host_cluster: host,
+            host_api: host,
         })
     }
 
@@ -115,17 +114,15 @@ impl Fleet {
     }
 }
 
-async fn start_member(plan: MemberPlan, folder: &Path, balancers: Ipv4Addr) -> Result<Member> {
+async fn start_member(source: &Source, plan: MemberPlan, folder: &Path, balancers: Ipv4Addr) -> Result<Member> {
     let [first, second, ..] = balancers.octets();
     let network = Ipv4Addr::new(first, second, plan.octet, 0);
     refuse_if_taken(network)?;
-    let cluster = SimCluster::start(ClusterOptions::named(plan.name))
-        .await
-        .context("a member cannot listen on loopback")?;
-    let proxy = FaultProxy::start(cluster.address())
+    let api = source.api_server(plan.name).await?;
+    let proxy = FaultProxy::start(api.address())
         .await
         .context("a proxy cannot listen on loopback")?;
-    let client = client(&cluster.kubeconfig(cluster.address())).await?;
+    let client = client(&api.kubeconfig(api.address())?).await?;
     let workloads = Workloads::start(
         client.clone(),
         WorkloadOptions {
@@ -136,11 +133,11 @@ async fn start_member(plan: MemberPlan, folder: &Path, balancers: Ipv4Addr) -> R
             ..WorkloadOptions::default()
         },
     );
-    let kubeconfig = write_kubeconfig(folder, plan.name, &cluster.kubeconfig(proxy.address()))?;
+    let kubeconfig = write_kubeconfig(folder, plan.name, &api.kubeconfig(proxy.address())?)?;
     let uid = uid_of(&client).await?;
     Ok(Member {
         plan,
-        cluster,
+        api,
         proxy,
         workloads,
         client,

@@ -3,6 +3,7 @@
 //! The clusters are simulated. Everything between them and Meridian is real: kubeconfigs, HTTP, watches,
 //! server-side apply, DNS packets. The controller is the one that `meridian run` starts.
 
+mod api_server;
 mod expect;
 mod fleet;
 mod measure;
@@ -22,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::controller::{Controller, ControllerConfig};
+use api_server::Source;
 use expect::Asker;
 use fleet::Fleet;
 use show::Owners;
@@ -48,6 +50,10 @@ pub(crate) struct DemoArgs {
     /// Where the simulated load balancers get their addresses: the first two octets count, within 127.0.0.0/8.
     #[arg(long, default_value = "127.77.0.0", value_name = "ADDRESS", value_parser = loopback)]
     load_balancers: Ipv4Addr,
+    /// Use these API servers in place of simulated ones: a folder with host.kubeconfig, one of each member's name,
+    /// and impostor.kubeconfig, an empty one that takes us-west's credentials. They are written to.
+    #[arg(long, value_name = "FOLDER")]
+    api_servers: Option<PathBuf>,
     /// Repeat the story's steps 3 and 8 so many times, print how long answers took to change, and end.
     #[arg(long, value_name = "TIMES", conflicts_with = "story", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     measure: Option<u32>,
@@ -103,7 +109,7 @@ async fn play(args: DemoArgs) -> Result<bool> {
     let folder = args.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("{} cannot be made; choose a folder with --folder", folder.display()))?;
-    let fleet = Fleet::start(&folder, args.load_balancers).await?;
+    let fleet = Fleet::start(&Source::of(args.api_servers), &folder, args.load_balancers).await?;
     objects::create_fleet(&fleet).await?;
     let mut controller = Controller::start(ControllerConfig {
         host: fleet.host.clone(),

@@ -195,7 +195,7 @@ fn because(change: &Change, fleet: &Fleet) -> String {
         } => {
             let source = cluster
                 .as_ref()
-                .map_or(&fleet.host_cluster, |cluster| &fleet.member(cluster.as_str()).cluster);
+                .map_or(&fleet.host_api, |cluster| &fleet.member(cluster.as_str()).api);
             let since = |start: Instant| change.answered.saturating_duration_since(start).as_secs_f64() * 1000.0;
             let here = since(*received);
             let place = cluster.as_ref().map_or("the host", |cluster| cluster.as_str());

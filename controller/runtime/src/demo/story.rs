@@ -11,7 +11,6 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use meridian_federation_api as api;
-use meridian_simcluster::SimCluster;
 use meridian_simcluster::proxy::Fault;
 use meridian_simcluster::workload::READY_ANNOTATION;
 use serde::Serialize;
@@ -352,13 +351,13 @@ impl Story<'_> {
 
     async fn impostor(&self) -> Seen {
         let member = self.fleet.member("us-west");
-        let impostor = SimCluster::start(member.cluster.twin()).await?;
+        let impostor = member.api.impostor().await?;
         member.proxy.retarget(impostor.address());
         let expected = [Self::at_home(&["api"]), Self::places(&["api"])].concat();
         let quiet = self.asker.all_hold_for(&expected, QUIET).await;
         let condition = self.cluster_condition("us-west", "Ready", "False", SOON).await;
-        let created = has_namespace(&client(&impostor.kubeconfig(impostor.address())).await?, NAMESPACE).await?;
-        member.proxy.retarget(member.cluster.address());
+        let created = has_namespace(&client(&impostor.kubeconfig(impostor.address())?).await?, NAMESPACE).await?;
+        member.proxy.retarget(member.api.address());
         if let Err(seen) = quiet {
             anyhow::bail!("an answer changed: {seen}");
         }
