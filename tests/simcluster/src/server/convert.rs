@@ -45,6 +45,14 @@ pub(crate) fn value(kind: &Kind, object: &Stored) -> Value {
     value
 }
 
+/// The same at the end of `bytes` as an item of a list, which leaves its kind and version out.
+pub(crate) fn write_item(kind: &Kind, object: &Stored, bytes: &mut Vec<u8>) {
+    match object.is_in(&kind.api_version()) {
+        true => object.write_item(bytes),
+        false => Stored::new(&value(kind, object)).write_item(bytes),
+    }
+}
+
 /// The same as bytes, which are those of the store unless the version differs.
 pub(crate) fn json<'o>(kind: &Kind, object: &'o Stored) -> Cow<'o, [u8]> {
     match object.is_in(&kind.api_version()) {
