@@ -37,7 +37,7 @@ async fn columns_are_those_kubectl_users_know() {
         "apps/v1/deployments",
         workload(json!({"replicas": 2})),
         &format!("Name Ready Up-to-date Available Age | {wide}"),
-        json!(["a", "0/2", "0", "0", "0s", "main", "example.com/main:1", "app=a"]),
+        json!(["a", "0/2", 0, 0, "0s", "main", "example.com/main:1", "app=a"]),
     )
     .await;
     check(
@@ -79,7 +79,7 @@ async fn columns_are_those_kubectl_users_know() {
         "autoscaling/v2/horizontalpodautoscalers",
         autoscaler(json!({})),
         "Name Reference Targets MinPods MaxPods Replicas Age",
-        json!(["a", "Deployment/d", "cpu: <unknown>/80%", "1", "3", "0"]),
+        json!(["a", "Deployment/d", "cpu: <unknown>/80%", "1", 3, 0]),
     )
     .await;
     check(

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::kinds::Kind;
 use super::object;
+use super::schema;
 use super::status::{Cause, Failure, Outcome};
 use super::write::Target;
 
@@ -53,18 +54,30 @@ pub(crate) fn check_body(target: &Target, body: &mut Value) -> Outcome<()> {
     Ok(())
 }
 
-/// Fails when validation is strict and there were unknown fields; otherwise the client is warned.
-pub(crate) fn refuse_unknown(warnings: &mut Vec<String>, target: &Target, dropped: &[String]) -> Outcome<()> {
-    let fields: Vec<String> = dropped.iter().map(|path| format!("unknown field {path:?}")).collect();
-    if !target.strict || dropped.is_empty() {
-        warnings.extend(fields);
-        return Ok(());
+/// Drops unknown fields of an object. Strict validation refuses them, and fields that the client wrote twice;
+/// otherwise the client is warned.
+pub(crate) fn conform(warnings: &mut Vec<String>, target: &Target, new: &mut Value) -> Outcome<()> {
+    let dropped = schema::conform(&target.kind, new).map_err(|why| undecodable(target, new, &why))?;
+    let duplicates = target.duplicates.iter().map(|path| format!("duplicate field {path:?}"));
+    let unknown = dropped.iter().map(|path| format!("unknown field {path:?}"));
+    let faults: Vec<String> = duplicates.chain(unknown).collect();
+    if target.strict && !faults.is_empty() {
+        let why = format!("strict decoding error: {}", faults.join(", "));
+        return Err(undecodable(target, new, &why));
+    }
+    warnings.extend(faults);
+    Ok(())
+}
+
+/// What a client sent is no object of the kind; or not after the patch it sent.
+fn undecodable(target: &Target, object: &Value, why: &str) -> Box<Failure> {
+    if target.patches {
+        return Failure::invalid_patch(object, why);
     }
     let (name, version) = (&target.kind.kind, &target.kind.version);
-    Err(Failure::bad_request(format!(
-        "{name} in version {version:?} cannot be handled as a {name}: strict decoding error: {}",
-        fields.join(", ")
-    )))
+    Failure::bad_request(format!(
+        "{name} in version {version:?} cannot be handled as a {name}: {why}"
+    ))
 }
 
 /// Fails when the object is not the one, or not in the version, that the client means.

@@ -1,9 +1,10 @@
 //! The columns of `kubectl get`.
 //!
-//! What must stay true: a cell is always a value of its column's type; what is missing shows as
-//! kubectl users know it (`<none>`, `<pending>`, `<unknown>`), never as an error.
+//! What must stay true: what is missing shows as kubectl users know it (`<none>`, `<pending>`, `<unknown>`), never
+//! as an error. What is counted is a number, also in those columns that real servers say hold strings.
 
 mod core;
+mod pods;
 mod workloads;
 
 use jiff::Timestamp;
@@ -136,7 +137,7 @@ pub(crate) fn of(kind: &Kind) -> Vec<Column> {
         "Lease" => core::lease(),
         "RoleBinding" | "ClusterRoleBinding" => core::role_binding(),
         "Role" | "ClusterRole" | "CustomResourceDefinition" => vec![created_column()],
-        "Pod" => workloads::pod(),
+        "Pod" => pods::pod(),
         "Deployment" => workloads::deployment(),
         "ReplicaSet" => workloads::replica_set(),
         "StatefulSet" => workloads::stateful_set(),
@@ -174,10 +175,6 @@ fn at(object: &Value, pointer: &str) -> Value {
 
 fn count(object: &Value, pointer: &str) -> u64 {
     object.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
-}
-
-fn text(number: u64) -> Value {
-    json!(number.to_string())
 }
 
 /// Texts with commas between, or what stands for none.

@@ -44,19 +44,27 @@ pub(crate) fn value(kind: &Kind, object: &Stored) -> Value {
         }
         value["apiVersion"] = json!(version);
     }
-    if is_older_than_fields(kind, object) {
+    if object.version < kind.fields_since {
         schema::renew(kind, &mut value);
     }
     value
 }
 
-fn is_older_than_fields(kind: &Kind, object: &Stored) -> bool {
-    object.version < kind.fields_since
+fn is_as_shown(kind: &Kind, object: &Stored) -> bool {
+    object.is_in(&kind.api_version()) && object.version >= kind.fields_since
+}
+
+/// The same at the end of `bytes` as an item of a list, which leaves its kind and version out.
+pub(crate) fn write_item(kind: &Kind, object: &Stored, bytes: &mut Vec<u8>) {
+    match is_as_shown(kind, object) {
+        true => object.write_item(bytes),
+        false => Stored::new(&value(kind, object)).write_item(bytes),
+    }
 }
 
 /// The same as bytes, which are those of the store unless the version or the schema differs.
 pub(crate) fn json<'o>(kind: &Kind, object: &'o Stored) -> Cow<'o, [u8]> {
-    match object.is_in(&kind.api_version()) && !is_older_than_fields(kind, object) {
+    match is_as_shown(kind, object) {
         true => Cow::Borrowed(object.json()),
         // Writing a `Value` into memory cannot fail.
         false => Cow::Owned(serde_json::to_vec(&value(kind, object)).unwrap_or_default()),

@@ -181,6 +181,9 @@ fn subresources(kind: &Kind) -> Vec<(&str, &str, &str, &str)> {
     if kind.scale.is_some() {
         parts.push(("scale", "autoscaling", "v1", "Scale"));
     }
+    if kind.is("", "Namespace") {
+        parts.push(("finalize", "", "v1", "Namespace"));
+    }
     if kind.is("", "ServiceAccount") {
         parts.push(("token", "authentication.k8s.io", "v1", "TokenRequest"));
     }
@@ -190,6 +193,7 @@ fn subresources(kind: &Kind) -> Vec<(&str, &str, &str, &str)> {
 fn verbs_of_part(name: &str) -> &'static [&'static str] {
     match name {
         "token" => &["create"],
+        "finalize" => &["update"],
         _ => &["get", "patch", "update"],
     }
 }

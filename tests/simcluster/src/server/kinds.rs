@@ -21,10 +21,17 @@ use serde_json::Value;
 use super::scale::ScalePaths;
 
 /// Reads a value as the typed struct of its kind and writes it again, without what was not understood.
-pub(crate) type RoundTrip = fn(&Value) -> Result<Value, serde_json::Error>;
+/// What cannot be understood is told with its path.
+pub(crate) type RoundTrip = fn(&Value) -> Result<Value, String>;
 
-fn round_trip<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, serde_json::Error> {
-    serde_json::to_value(T::deserialize(value)?)
+pub(crate) fn round_trip<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, String> {
+    if let Ok(known) = T::deserialize(value).and_then(serde_json::to_value) {
+        return Ok(known);
+    }
+    // Keeping count of the path costs, so that is done for those who need it.
+    let read = serde_path_to_error::deserialize::<_, T>(value);
+    let read = read.map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+    serde_json::to_value(read).map_err(|error| error.to_string())
 }
 
 /// How the fields of a kind are known.

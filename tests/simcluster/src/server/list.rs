@@ -64,7 +64,7 @@ struct Request {
 
 impl Request {
     fn read(query: &Query) -> Outcome<Request> {
-        let limit = query.number("limit")?.filter(|limit| *limit > 0);
+        let limit = query.amount("limit")?.filter(|limit| *limit > 0);
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let asked = query.number("resourceVersion")?;
         let rule = query.text("resourceVersionMatch");

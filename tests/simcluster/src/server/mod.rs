@@ -6,7 +6,7 @@
 //! ```text
 //! serve, tls, patience   connections and dispatch     health   probes
 //! access/    who sends a request, and whether they may
-//! resource   verbs            request, protobuf   reading     discovery, openapi
+//! resource   verbs            request, document, protobuf   reading     discovery, openapi
 //! list watch delete patch scale binding     follow, garbage, namespaces   what follows from writes
 //! write      the one road into the store
 //! body convert                what is written, and in which version
@@ -27,6 +27,7 @@ mod crd;
 mod defaults;
 mod delete;
 mod discovery;
+mod document;
 mod faults;
 mod fields;
 mod follow;

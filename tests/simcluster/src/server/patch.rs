@@ -179,14 +179,17 @@ fn apply(state: &mut State, target: &Target, mut applied: Value) -> Outcome<Arc<
     if object::items(object::meta(&applied, "managedFields")).next().is_some() {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
     }
-    let dropped = schema::conform(kind, &mut applied)?;
+    let untyped = |why: &str| {
+        let (version, namespace, name) = (kind.api_version(), &target.namespace, &target.name);
+        Failure::unexplained(format!(
+            "failed to create typed patch object ({namespace}/{name}; {version}, Kind={}): .{why}",
+            kind.kind
+        ))
+    };
+    let dropped = schema::conform(kind, &mut applied).map_err(|why| untyped(&why))?;
     if let [first, ..] = dropped.as_slice() {
         // Fields nobody declared cannot be merged, so here validation is always strict.
-        let (version, name) = (kind.api_version(), &target.name);
-        return Err(Failure::internal(format!(
-            "failed to create typed patch object ({}/{name}; {version}, Kind={}): .{first}: field not declared in schema",
-            target.namespace, kind.kind
-        )));
+        return Err(untyped(&format!("{first}: field not declared in schema")));
     }
     drop_nulls(&mut applied);
 

@@ -10,7 +10,7 @@ use super::columns;
 use super::convert;
 use super::kinds::Kind;
 use super::list::Page;
-use super::request::Output;
+use super::request::{Output, Rows};
 use super::stored::Stored;
 
 /// One object in the form asked for, as bytes at the end of `bytes`.
@@ -22,12 +22,20 @@ pub(crate) fn object(kind: &Kind, object: &Stored, output: Output, now: Timestam
             Ok(())
         }
         Output::Metadata => serde_json::to_writer(bytes, &metadata_of(&object.value())),
-        Output::Table(whole) => {
+        Output::Table(rows) => {
             let value = convert::value(kind, object);
             let meta = json!({"resourceVersion": value["metadata"]["resourceVersion"]});
-            serde_json::to_writer(bytes, &table(kind, &[value], meta, whole, now))
+            serde_json::to_writer(bytes, &table(kind, &[value], meta, rows, now))
         }
     };
+}
+
+/// One object as an item of a list. Those of custom kinds say what they are, as on real servers.
+fn item(kind: &Kind, stored: &Stored, output: Output, now: Timestamp, bytes: &mut Vec<u8>) {
+    match output {
+        Output::Plain if !kind.is_custom() => convert::write_item(kind, stored, bytes),
+        _ => object(kind, stored, output, now, bytes),
+    }
 }
 
 /// A page of a list in the form asked for, as bytes.
@@ -35,9 +43,9 @@ pub(crate) fn list(kind: &Kind, page: &Page, output: Output, now: Timestamp) -> 
     let (list_kind, version) = match output {
         Output::Plain => (kind.list_kind.as_str(), kind.api_version()),
         Output::Metadata => ("PartialObjectMetadataList", "meta.k8s.io/v1".to_owned()),
-        Output::Table(whole) => {
+        Output::Table(rows) => {
             let objects: Vec<Value> = page.items.iter().map(|item| convert::value(kind, item)).collect();
-            return table(kind, &objects, page.meta.clone(), whole, now)
+            return table(kind, &objects, page.meta.clone(), rows, now)
                 .to_string()
                 .into_bytes();
         }
@@ -47,11 +55,11 @@ pub(crate) fn list(kind: &Kind, page: &Page, output: Output, now: Timestamp) -> 
     // Items are written one by one behind the head, so that no copy of the list is made.
     bytes.pop();
     bytes.extend_from_slice(b",\"items\":[");
-    for (index, item) in page.items.iter().enumerate() {
+    for (index, object) in page.items.iter().enumerate() {
         if index > 0 {
             bytes.push(b',');
         }
-        object(kind, item, output, now, &mut bytes);
+        item(kind, object, output, now, &mut bytes);
     }
     bytes.extend_from_slice(b"]}");
     bytes
@@ -66,14 +74,18 @@ fn metadata_of(object: &Value) -> Value {
 }
 
 /// A `Table` of objects.
-pub(crate) fn table(kind: &Kind, objects: &[Value], meta: Value, whole: bool, now: Timestamp) -> Value {
+pub(crate) fn table(kind: &Kind, objects: &[Value], meta: Value, carried: Rows, now: Timestamp) -> Value {
     let columns = columns::of(kind);
     let definitions: Vec<Value> = columns.iter().map(columns::Column::definition).collect();
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
             let cells: Vec<Value> = columns.iter().map(|column| column.cell(object, now)).collect();
-            let shown = if whole { object.clone() } else { metadata_of(object) };
+            let shown = match carried {
+                Rows::Nothing => Value::Null,
+                Rows::Metadata => metadata_of(object),
+                Rows::Whole => object.clone(),
+            };
             json!({"cells": cells, "object": shown})
         })
         .collect();

@@ -3,7 +3,84 @@
 //! What must stay true: equal amounts compare equal however they are written. Amounts are counted in
 //! thousandths in whole numbers, as finely as Kubernetes counts.
 //!
+//! What cannot be read as a quantity where the API reference has one cannot be read at all, as any value of
+//! another type; a plain number counts as its text.
+//!
 //! Refused: rewriting quantities into their canonical form; clients read back what they wrote.
+
+use serde_json::{Value, json};
+
+use super::kinds::Kind;
+
+/// The ways to quantities in the spec of a pod; `*` is every item, or every field.
+const IN_POD: [&[&str]; 8] = [
+    &["containers", "*", "resources", "limits", "*"],
+    &["containers", "*", "resources", "requests", "*"],
+    &["initContainers", "*", "resources", "limits", "*"],
+    &["initContainers", "*", "resources", "requests", "*"],
+    &["overhead", "*"],
+    &["resources", "limits", "*"],
+    &["resources", "requests", "*"],
+    &["volumes", "*", "emptyDir", "sizeLimit"],
+];
+const IN_NODE: [&[&str]; 2] = [&["capacity", "*"], &["allocatable", "*"]];
+const IN_AUTOSCALER: [&[&str]; 2] = [
+    &["metrics", "*", "*", "target", "value"],
+    &["metrics", "*", "*", "target", "averageValue"],
+];
+
+/// Makes texts of the quantities of an object; fails with the field of one that is none.
+pub(crate) fn conform(kind: &Kind, object: &mut Value) -> Result<(), String> {
+    let (root, ways): (&[&str], &[&[&str]]) = match kind.kind.as_str() {
+        "Pod" => (&["spec"], &IN_POD),
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" => (&["spec", "template", "spec"], &IN_POD),
+        "CronJob" => (&["spec", "jobTemplate", "spec", "template", "spec"], &IN_POD),
+        "Node" => (&["status"], &IN_NODE),
+        "HorizontalPodAutoscaler" => (&["spec"], &IN_AUTOSCALER),
+        _ => return Ok(()),
+    };
+    let below = root.iter().try_fold(object, |value, field| value.get_mut(field));
+    let Some(below) = below else {
+        return Ok(());
+    };
+    let mut ways = ways.iter();
+    ways.try_for_each(|way| conform_at(below, way).map_err(|why| format!("{}.{why}", root.join("."))))
+}
+
+fn conform_at(value: &mut Value, way: &[&str]) -> Result<(), String> {
+    let join = |field: &str, why: String| match why.strip_prefix(':') {
+        Some(_) => format!("{field}{why}"),
+        None => format!("{field}.{why}"),
+    };
+    match (way, value) {
+        ([], Value::Null) => Ok(()),
+        ([], value) => {
+            if value.is_number() {
+                *value = json!(value.to_string());
+            }
+            let known = value.as_str().is_some_and(|text| milli(text).is_some());
+            known.then_some(()).ok_or_else(|| {
+                ": quantities must match the regular expression \
+                 '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+                    .to_owned()
+            })
+        }
+        (["*", rest @ ..], Value::Object(map)) => {
+            let mut fields = map.iter_mut();
+            fields.try_for_each(|(name, value)| conform_at(value, rest).map_err(|why| join(name, why)))
+        }
+        (["*", rest @ ..], Value::Array(items)) => {
+            let mut items = items.iter_mut().enumerate();
+            items.try_for_each(|(index, item)| conform_at(item, rest).map_err(|why| join(&index.to_string(), why)))
+        }
+        ([field, rest @ ..], Value::Object(map)) => match map.get_mut(*field) {
+            Some(value) => conform_at(value, rest).map_err(|why| join(field, why)),
+            None => Ok(()),
+        },
+        // Whatever else is there is for the type of the field to refuse.
+        _ => Ok(()),
+    }
+}
 
 /// The amount in thousandths; `None` when the text is no quantity.
 pub(crate) fn milli(text: &str) -> Option<i128> {

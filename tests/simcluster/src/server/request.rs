@@ -5,8 +5,8 @@
 
 use http::HeaderMap;
 use http::header;
-use serde_json::Value;
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use super::selectors::{parse_query, percent_decode};
 use super::status::{Failure, Outcome};
@@ -122,13 +122,34 @@ impl Query {
     }
 
     pub(crate) fn number(&self, name: &str) -> Outcome<Option<u64>> {
+        self.parsed(name)
+    }
+
+    /// A number that may be negative, which means as much as none to those who ask here.
+    pub(crate) fn amount(&self, name: &str) -> Outcome<Option<u64>> {
+        let found: Option<i64> = self.parsed(name)?;
+        Ok(found.and_then(|number| u64::try_from(number).ok()))
+    }
+
+    fn parsed<T: FromStr>(&self, name: &str) -> Outcome<Option<T>> {
         match self.text(name) {
             "" => Ok(None),
-            text => text
-                .parse()
-                .map(Some)
-                .map_err(|_| Failure::bad_request(format!("invalid value for parameter {name}: {text:?}"))),
+            text => {
+                let unreadable = |_| Failure::bad_request(format!("invalid value for parameter {name}: {text:?}"));
+                text.parse().map(Some).map_err(unreadable)
+            }
         }
+    }
+
+    /// Fails when an option that lists and watches have cannot be read, whether or not this request needs it.
+    pub(crate) fn check_list_options(&self) -> Outcome<()> {
+        for name in ["limit", "timeoutSeconds"] {
+            self.amount(name)?;
+        }
+        for name in ["watch", "allowWatchBookmarks", "sendInitialEvents"] {
+            self.flag(name)?;
+        }
+        Ok(())
     }
 }
 
@@ -136,27 +157,71 @@ impl Query {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Plain,
-    /// Rows for `kubectl get`; with the whole object in each row when true.
-    Table(bool),
+    /// Rows for `kubectl get`.
+    Table(Rows),
     Metadata,
+}
+
+/// What the rows of a table carry of their objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    Nothing,
+    Metadata,
+    Whole,
+}
+
+/// The language of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Json,
+    Yaml,
+}
+
+/// What a range of the `Accept` header asks for, if it is something this server can give.
+fn offered(kind: &str, parameters: &BTreeMap<String, String>) -> Option<(Language, Output)> {
+    let language = match kind {
+        "application/json" | "application/*" | "*/*" => Language::Json,
+        "application/yaml" => Language::Yaml,
+        _ => return None,
+    };
+    let parameter = |name: &str| parameters.get(name).map(String::as_str).unwrap_or_default();
+    let output = match parameter("as") {
+        "" => Output::Plain,
+        "Table" if parameter("v") == "v1" => Output::Table(Rows::Metadata),
+        "PartialObjectMetadata" | "PartialObjectMetadataList" => Output::Metadata,
+        _ => return None,
+    };
+    Some((language, output))
+}
+
+fn first_offered(headers: &HeaderMap) -> Option<(Language, Output)> {
+    let mut accepted = accepted(headers).into_iter();
+    accepted.find_map(|(kind, parameters)| offered(&kind, &parameters))
 }
 
 /// The first form of the `Accept` header that this server can give.
 pub(crate) fn output(headers: &HeaderMap, query: &Query) -> Outcome<Output> {
-    for (kind, parameters) in accepted(headers) {
-        let parameter = |name: &str| parameters.get(name).map(String::as_str).unwrap_or_default();
-        match (kind.as_str(), parameter("as")) {
-            ("application/json", "Table") if parameter("v") == "v1" => {
-                return Ok(Output::Table(query.text("includeObject") == "Object"));
-            }
-            ("application/json", "PartialObjectMetadata" | "PartialObjectMetadataList") => {
-                return Ok(Output::Metadata);
-            }
-            ("application/json" | "application/*" | "*/*", "") => return Ok(Output::Plain),
-            _ => {}
+    let (_, output) =
+        first_offered(headers).ok_or_else(|| Failure::not_acceptable("application/json, application/yaml"))?;
+    let Output::Table(_) = output else {
+        return Ok(output);
+    };
+    Ok(Output::Table(match query.text("includeObject") {
+        "" | "Metadata" => Rows::Metadata,
+        "Object" => Rows::Whole,
+        "None" => Rows::Nothing,
+        other => {
+            return Err(Failure::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be \
+                 'Metadata', 'Object', 'None', or empty"
+            )));
         }
-    }
-    Err(Failure::not_acceptable("application/json"))
+    }))
+}
+
+/// The language the client wants to be answered in.
+pub(crate) fn language(headers: &HeaderMap) -> Language {
+    first_offered(headers).map_or(Language::Json, |(language, _)| language)
 }
 
 /// Whether the client asks for all of discovery in one document.
@@ -198,22 +263,6 @@ pub(crate) fn default_manager(headers: &HeaderMap) -> String {
     match name {
         "" => "unknown".to_owned(),
         name => name.chars().take(128).collect(),
-    }
-}
-
-/// Reads a body as JSON, or as YAML when it may be either.
-pub(crate) fn parse_body(bytes: &[u8], yaml: bool) -> Outcome<Value> {
-    let json = serde_json::from_slice(bytes);
-    match json {
-        Ok(value) => Ok(value),
-        Err(error) if !yaml => Err(Failure::bad_request(format!(
-            "the object provided is unrecognized: {error}"
-        ))),
-        Err(_) => {
-            let text = std::str::from_utf8(bytes)
-                .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))?;
-            serde_saphyr::from_str(text).map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))
-        }
     }
 }
 

@@ -14,13 +14,14 @@ use super::access::user::User;
 use super::binding;
 use super::body::check_body;
 use super::delete::{self, Options};
+use super::document::Document;
 use super::kinds::Kind;
 use super::list;
 use super::managed::Managers;
 use super::patch::{self, Form};
 use super::present;
 use super::protobuf;
-use super::request::{self, Output, Path, Query};
+use super::request::{Language, Output, Path, Query};
 use super::scale;
 use super::selectors::Selection;
 use super::status::{Cause, Failure, Outcome};
@@ -38,6 +39,7 @@ pub(crate) struct Call {
     pub(crate) manager: String,
     pub(crate) query: Query,
     pub(crate) output: Output,
+    pub(crate) language: Language,
     pub(crate) body: Bytes,
     pub(crate) user: Arc<User>,
 }
@@ -129,7 +131,7 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
     }
     if path.subresource == "binding" {
         let body = body(call)?;
-        let bound = store.write(|state| binding::bind(state, &target, &body))?;
+        let bound = store.write(|state| binding::bind(state, &target, &body.value))?;
         return object(201, &bound);
     }
     match (&call.method, path.name.is_empty()) {
@@ -147,6 +149,7 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
         }
         (&Method::POST, true) => {
             let body = body(call)?;
+            let (target, body) = (with_duplicates(target, body.duplicates), body.value);
             let ownership = Ownership::Update(Managers::default());
             write(store, call, &kind, |state| {
                 Ok((201, write::create(state, &target, body, ownership)?))
@@ -154,11 +157,13 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
         }
         (&Method::PUT, false) => {
             let body = body(call)?;
+            let (target, body) = (with_duplicates(target, body.duplicates), body.value);
             write(store, call, &kind, |state| Ok((200, replace(state, &target, body)?)))
         }
         (&Method::PATCH, false) => {
             let form = Form::of(&call.content_type, &kind)?;
-            let patch = request::parse_body(&call.body, form == Form::Apply)?;
+            let patch = patch_body(call, form)?;
+            let (target, patch) = (with_duplicates(target, patch.duplicates), patch.value);
             write(store, call, &kind, |state| {
                 let created = state.get(&target.key()).is_none();
                 if created && form == Form::Apply {
@@ -209,6 +214,8 @@ pub(crate) fn target(kind: &Arc<Kind>, call: &Call) -> Outcome<Target> {
         force: call.query.flag("force")?.unwrap_or_default(),
         user: Some(call.user.clone()),
         strict: call.query.text("fieldValidation") == "Strict",
+        patches: call.method == Method::PATCH && call.content_type != APPLY,
+        duplicates: Vec::new(),
     })
 }
 
@@ -261,13 +268,30 @@ const LONGEST_MANAGER: usize = 128;
 pub(crate) const BODIES: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 
 /// The body of a create or replace.
-pub(crate) fn body(call: &Call) -> Outcome<Value> {
+pub(crate) fn body(call: &Call) -> Outcome<Document> {
     match call.content_type.as_str() {
-        "application/json" | "" => request::parse_body(&call.body, false),
-        "application/yaml" => request::parse_body(&call.body, true),
-        protobuf::MEDIA_TYPE => protobuf::parse(&call.body),
+        "application/json" | "" => Document::parse(&call.body, false),
+        "application/yaml" => Document::parse(&call.body, true),
+        protobuf::MEDIA_TYPE => Ok(Document {
+            value: protobuf::parse(&call.body)?,
+            duplicates: Vec::new(),
+        }),
         _ => Err(Failure::unsupported_media_type(BODIES)),
     }
+}
+
+/// The body of a patch; what is applied may be YAML.
+fn patch_body(call: &Call, form: Form) -> Outcome<Document> {
+    let mut patch = Document::parse(&call.body, form == Form::Apply)?;
+    match form {
+        Form::Apply => patch.duplicates.clear(),
+        Form::Json | Form::Merge | Form::Strategic => {}
+    }
+    Ok(patch)
+}
+
+fn with_duplicates(target: Target, duplicates: Vec<String>) -> Target {
+    Target { duplicates, ..target }
 }
 
 fn replace(state: &mut State, target: &Target, mut body: Value) -> Outcome<Arc<Stored>> {
@@ -288,6 +312,7 @@ fn selection(call: &Call, kind: &Kind) -> Outcome<Selection> {
 }
 
 fn read_many(store: &Arc<Store>, call: &Call, kind: &Arc<Kind>) -> Outcome<Answer> {
+    call.query.check_list_options()?;
     let selection = selection(call, kind)?;
     if call.query.flag("watch")? == Some(true) {
         return watch(store, call, kind, selection);
@@ -314,7 +339,7 @@ fn watch(store: &Arc<Store>, call: &Call, kind: &Arc<Kind>, selection: Selection
 fn delete_options(call: &Call) -> Outcome<Options> {
     let body = match call.body.is_empty() {
         true => Value::Null,
-        false => request::parse_body(&call.body, true)?,
+        false => Document::parse(&call.body, true)?.value,
     };
     Options::read(&body, &call.query)
 }
@@ -323,12 +348,12 @@ fn scale(store: &Arc<Store>, call: &Call, target: &Target) -> Outcome<Answer> {
     let scale = match call.method {
         Method::GET => store.read(|state| scale::read(state, target))?,
         Method::PUT => {
-            let body = body(call)?;
+            let body = body(call)?.value;
             store.write(|state| scale::replace(state, target, &body))?
         }
         Method::PATCH => {
             let form = Form::of(&call.content_type, &target.kind)?;
-            let change = request::parse_body(&call.body, form == Form::Apply)?;
+            let change = patch_body(call, form)?.value;
             store.write(|state| scale::patch(state, target, form, change))?
         }
         _ => return Err(Failure::method_not_allowed()),

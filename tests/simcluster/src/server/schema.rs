@@ -12,19 +12,22 @@ mod structural;
 mod values;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::kinds::{Fields, Kind};
+use super::kinds::{self, Fields, Kind};
 use super::object;
-use super::status::{Failure, Outcome};
+use super::quantity;
 
 pub(crate) use self::formats::is_cidr;
 pub(crate) use self::structural::check as check_structural;
 pub(crate) use self::values::{validate, validate_at};
 
-/// Drops what the kind does not know and returns the paths of what was dropped.
-pub(crate) fn conform(kind: &Kind, object: &mut Value) -> Outcome<Vec<String>> {
+/// Drops what the kind does not know and returns the paths of what was dropped; fails with the field and what is
+/// wrong with it, when there is a value of a type that the kind does not have there.
+pub(crate) fn conform(kind: &Kind, object: &mut Value) -> Result<Vec<String>, String> {
+    if !kind.is_custom() {
+        quantity::conform(kind, object)?;
+    }
     let mut dropped = Vec::new();
     let known = match &kind.fields {
         Fields::Typed(round_trip) => Some(round_trip(object)),
@@ -35,11 +38,10 @@ pub(crate) fn conform(kind: &Kind, object: &mut Value) -> Outcome<Vec<String>> {
     };
     match known {
         Some(Ok(known)) => keep_known(object, &known, "", &mut dropped),
-        Some(Err(error)) => return Err(undecodable(kind, &error)),
+        Some(Err(why)) => return Err(why),
         None => {
             let metadata = object.get("metadata").unwrap_or(&Value::Null);
-            let known = ObjectMeta::deserialize(metadata).and_then(serde_json::to_value);
-            let known = known.map_err(|error| undecodable(kind, &error))?;
+            let known = kinds::round_trip::<ObjectMeta>(metadata).map_err(|why| join("metadata", &why))?;
             keep_known(&mut object["metadata"], &known, "metadata", &mut dropped);
         }
     }
@@ -69,13 +71,6 @@ fn drop_empty(object: &mut Value) {
             meta.remove(field);
         }
     }
-}
-
-fn undecodable(kind: &Kind, error: &serde_json::Error) -> Box<Failure> {
-    let (name, version) = (&kind.kind, &kind.version);
-    Failure::bad_request(format!(
-        "{name} in version \"{version}\" cannot be handled as a {name}: {error}"
-    ))
 }
 
 fn keep_known(value: &mut Value, known: &Value, path: &str, dropped: &mut Vec<String>) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Body, Bytes, Frame};
@@ -31,7 +31,7 @@ use super::access::authentication::{self, Credentials, Peer};
 use super::access::reviews;
 use super::access::user::User;
 use super::patience::{self, Patient};
-use super::request::{self, Output, Query, Route};
+use super::request::{self, Language, Output, Query, Route};
 use super::resource::{self, Answer, Call};
 use super::selectors::is_well_escaped;
 use super::status::{Failure, Outcome};
@@ -129,15 +129,26 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let language = request::language(request.headers());
+    let streams = request.version() == Version::HTTP_2;
     match dispatch(server, peer, request).await {
         Ok(reply) => reply,
-        Err(failure) => failed(&failure),
+        Err(failure) => {
+            let mut reply = failed(&failure, language);
+            // What is left of the body is not read, so nothing else can come over this connection: a client must
+            // know before it sends.
+            if reply.status() == StatusCode::PAYLOAD_TOO_LARGE && !streams {
+                let headers = reply.headers_mut();
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            reply
+        }
     }
 }
 
-fn failed(failure: &Failure) -> Reply {
+fn failed(failure: &Failure, language: Language) -> Reply {
     let code = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut reply = reply(code, "application/json", failure.to_json().to_string());
+    let mut reply = document(code, &failure.to_json(), language);
     if let Some(seconds) = failure.retry_after() {
         reply
             .headers_mut()
@@ -155,8 +166,25 @@ fn reply(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -
     reply
 }
 
-fn json(document: &Value) -> Reply {
-    reply(StatusCode::OK, "application/json", document.to_string())
+/// A document in the language asked for.
+fn document(code: StatusCode, document: &Value, language: Language) -> Reply {
+    match language {
+        Language::Json => reply(code, "application/json", document.to_string()),
+        // Writing a `Value` into memory cannot fail.
+        Language::Yaml => reply(
+            code,
+            "application/yaml",
+            serde_saphyr::to_string(document).unwrap_or_default(),
+        ),
+    }
+}
+
+/// The same of what is JSON already.
+fn encoded(code: StatusCode, json: Vec<u8>, language: Language) -> Reply {
+    match language {
+        Language::Json => reply(code, "application/json", json),
+        Language::Yaml => document(code, &serde_json::from_slice(&json).unwrap_or_default(), language),
+    }
 }
 
 /// Who sends a request and what it is for, once that is allowed.
@@ -212,6 +240,7 @@ where
             },
             query: admitted.query,
             output,
+            language: request::language(&head.headers),
             body: read(body).await?,
             user: Arc::new(admitted.user),
         };
@@ -224,10 +253,11 @@ where
         let told = health::answer(probe, check, &admitted.query).ok_or_else(Failure::no_such_path)?;
         return Ok(reply(StatusCode::OK, "text/plain; charset=utf-8", told));
     }
-    document(server, &admitted.route, &head.headers)
+    described(server, &admitted.route, &head.headers)
 }
 
-fn document(server: &Server, route: &Route, headers: &http::HeaderMap) -> Outcome<Reply> {
+/// What the server says of itself.
+fn described(server: &Server, route: &Route, headers: &http::HeaderMap) -> Outcome<Reply> {
     const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let aggregated = request::wants_aggregated_discovery(headers);
     let found = server.store.read(|state| {
@@ -254,7 +284,7 @@ fn document(server: &Server, route: &Route, headers: &http::HeaderMap) -> Outcom
             let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
             reply(StatusCode::OK, content_type, openapi::v2_protobuf())
         }
-        _ => json(&found),
+        _ => document(StatusCode::OK, &found, request::language(headers)),
     })
 }
 
@@ -268,13 +298,12 @@ fn accepts_json(headers: &http::HeaderMap) -> bool {
 fn on_resource(server: &Server, call: &Call) -> Outcome<Reply> {
     let now = server.store.read(State::now);
     if let Some(answer) = reviews::answer(&server.store, &server.credentials, call, now) {
-        let answer = answer?.to_string();
-        return Ok(reply(StatusCode::CREATED, "application/json", answer));
+        return Ok(document(StatusCode::CREATED, &answer?, call.language));
     }
     Ok(match resource::handle(&server.store, call)? {
         Answer::Object { code, body, warnings } => {
             let code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
-            let mut reply = reply(code, "application/json", body);
+            let mut reply = encoded(code, body, call.language);
             for warning in warnings {
                 // What no header can carry is not worth failing a write for.
                 if let Ok(header) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
@@ -282,6 +311,9 @@ fn on_resource(server: &Server, call: &Call) -> Outcome<Reply> {
                 }
             }
             reply
+        }
+        Answer::Watch(_) if call.language == Language::Yaml => {
+            return Err(Failure::not_acceptable("application/json;stream=watch"));
         }
         Answer::Watch(watcher) => {
             let chunks = watcher.into_stream();

@@ -144,9 +144,11 @@ impl Failure {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
         if let Some(token) = &self.next_page {
             status["metadata"]["continue"] = json!(token);
         }
@@ -344,6 +346,20 @@ impl Failure {
         failure.details.insert("causes".into(), json!([cause]));
         failure.details.insert("retryAfterSeconds".into(), json!(1));
         failure
+    }
+
+    /// A patch that leaves nothing of the object's kind.
+    pub(crate) fn invalid_patch(object: &Value, why: &str) -> Box<Failure> {
+        let cause = Cause::invalid("patch", &json!(object.to_string()), why);
+        let message = format!(" \"\" is invalid: {}", summary(std::slice::from_ref(&cause)));
+        let mut failure = Failure::new(422, "Invalid", message);
+        failure.details.insert("causes".into(), json!([cause.to_json()]));
+        failure
+    }
+
+    /// What real servers fail at without a reason that clients could know.
+    pub(crate) fn unexplained(message: impl Into<String>) -> Box<Failure> {
+        Failure::new(500, "", message)
     }
 
     pub(crate) fn internal(message: impl Into<String>) -> Box<Failure> {

@@ -1,7 +1,8 @@
 //! Watches.
 //!
 //! What must stay true: a watcher sees every event after its start exactly once and in order, or is
-//! told that it cannot (410). Under a selector it sees an object enter as ADDED and leave as DELETED.
+//! told that it cannot (410). Under a selector it sees an object enter as ADDED and leave as DELETED, in the
+//! state in which it was last meant.
 //! Whatever a watch cannot do once its options are valid is told by an ERROR event and not by the code
 //! of the response, as real servers do. A version this server has not reached yet is waited for.
 //!
@@ -23,7 +24,7 @@ use super::history::{Event, Signal};
 use super::kinds::Kind;
 use super::objects::Key;
 use super::present;
-use super::request::{Output, Query};
+use super::request::{Output, Query, Rows};
 use super::selectors::Selection;
 use super::status::{Cause, Failure, Outcome};
 use super::store::{State, Store};
@@ -75,7 +76,7 @@ impl Watcher {
         let asked = query.number("resourceVersion")?.unwrap_or_default();
         let send_initial = query.flag("sendInitialEvents")?;
         check_match(query.text("resourceVersionMatch"), send_initial)?;
-        let timeout = query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0);
+        let timeout = query.amount("timeoutSeconds")?.filter(|seconds| *seconds > 0);
         let timeout = timeout.map_or(DEFAULT_TIMEOUT, |seconds| Duration::from_secs(seconds.min(86_400)));
         let changes = store.follow(&scope.resource);
         let started = *changes.borrow();
@@ -197,17 +198,21 @@ impl Watcher {
                     let upto = event.version() - 1;
                     return Ok((events, upto, state.now()));
                 }
-                if let Some(kind) = scope.meaning_of(event) {
-                    size += event.object.json().len();
-                    events.push((kind, event.object.clone()));
+                if let Some((kind, object)) = scope.meaning_of(event) {
+                    size += object.json().len();
+                    events.push((kind, object.clone(), event.version()));
                 }
             }
             Ok((events, shown.max(cursor), state.now()))
         })?;
         self.cursor = upto;
         let mut chunk = Vec::new();
-        for (kind, object) in events {
-            self.scope.write_line(kind, &object, now, &mut chunk);
+        for (kind, object, version) in events {
+            if object.version == version {
+                self.scope.write_line(kind, &object, now, &mut chunk);
+            } else {
+                self.scope.write_line(kind, &object.at(version), now, &mut chunk);
+            }
         }
         Ok(chunk)
     }
@@ -226,7 +231,7 @@ impl Watcher {
                 object["kind"] = json!("PartialObjectMetadata");
                 object["apiVersion"] = json!("meta.k8s.io/v1");
             }
-            Output::Table(_) => object = present::table(kind, &[], meta, false, Timestamp::UNIX_EPOCH),
+            Output::Table(_) => object = present::table(kind, &[], meta, Rows::Nothing, Timestamp::UNIX_EPOCH),
         }
         line("BOOKMARK", |bytes| bytes.extend(object.to_string().bytes()))
     }
@@ -258,19 +263,21 @@ impl Scope {
         objects.map(|(_, object)| object.clone()).collect()
     }
 
-    /// What an event is to this watch, if anything.
-    fn meaning_of(&self, event: &Event) -> Option<&'static str> {
+    /// What an event is to this watch, if anything, and the state to show at the version of the event.
+    fn meaning_of<'e>(&self, event: &'e Event) -> Option<(&'static str, &'e Arc<Stored>)> {
         if !self.namespace.is_empty() && *self.namespace != *event.key.namespace {
             return None;
         }
         let meant = |key: &Key, object: &Stored| self.selection.matches(key, object);
-        let before = event.before.as_ref().is_some_and(|before| meant(&event.key, before));
+        let before = event.before.as_ref().filter(|before| meant(&event.key, before));
         let after = !event.removed && meant(&event.key, &event.object);
         match (before, after) {
-            (false, false) => None,
-            (false, true) => Some("ADDED"),
-            (true, true) => Some("MODIFIED"),
-            (true, false) => Some("DELETED"),
+            (None, false) => None,
+            (None, true) => Some(("ADDED", &event.object)),
+            (Some(_), true) => Some(("MODIFIED", &event.object)),
+            (Some(_), false) if event.removed => Some(("DELETED", &event.object)),
+            // Out of the selector's sight: what the watcher is told is gone is what it knew.
+            (Some(before), false) => Some(("DELETED", before)),
         }
     }
 

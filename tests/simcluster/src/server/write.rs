@@ -22,7 +22,7 @@ use super::shape::Shape;
 use super::status::{Failure, Outcome};
 use super::store::{Key, State};
 use super::stored::Stored;
-use super::{addresses, body, crd, defaults, delete, object, schema, validate};
+use super::{addresses, body, crd, defaults, delete, object, validate};
 
 /// What a write is about and how it is meant.
 #[derive(Clone, Debug)]
@@ -37,8 +37,12 @@ pub(crate) struct Target {
     pub(crate) manager: String,
     /// Take fields from other managers.
     pub(crate) force: bool,
-    /// Refuse unknown fields instead of dropping them.
+    /// Refuse unknown and duplicate fields instead of dropping them.
     pub(crate) strict: bool,
+    /// Whether the client sent a patch and not the object.
+    pub(crate) patches: bool,
+    /// The fields that the client wrote more than once.
+    pub(crate) duplicates: Vec<String>,
     /// Who writes; nobody, when the server does.
     pub(crate) user: Option<Arc<User>>,
 }
@@ -55,6 +59,8 @@ impl Target {
             manager: "kube-apiserver".to_owned(),
             force: false,
             strict: false,
+            patches: false,
+            duplicates: Vec::new(),
             user: None,
         }
     }
@@ -110,11 +116,6 @@ pub(crate) enum Ownership {
 pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownership: Ownership) -> Outcome<Arc<Stored>> {
     let kind = &target.kind;
     body::check_body(target, &mut new)?;
-    if object::resource_version(&new).is_some() {
-        return Err(Failure::bad_request(
-            "resourceVersion should not be set on objects to be created",
-        ));
-    }
     let prefix = object::text(&new, "generateName").unwrap_or_default().to_owned();
     let meta = object::meta_mut(&mut new);
     if meta.get("name").and_then(Value::as_str).is_none_or(str::is_empty) && !prefix.is_empty() {
@@ -137,11 +138,17 @@ pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownersh
     check_namespace(state, target, &name)?;
     let key = Key::new(kind, &target.namespace, &name);
     defaults::begin(kind, &mut new);
-    conform(state, target, &mut new)?;
+    body::conform(&mut state.warnings, target, &mut new)?;
     defaults::fill(kind, &mut new);
     defaults::admit(kind, &mut new);
     validate::create(kind, &new)?;
     escalation::check(state, target, None, &new)?;
+    let versioned = object::resource_version(&new).and_then(|version| version.parse::<u64>().ok());
+    if versioned.is_some_and(|version| version > 0) {
+        return Err(Failure::unexplained(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
     if state.get(&key).is_some() {
         return Err(Failure::already_exists(kind, &name));
     }
@@ -201,12 +208,6 @@ fn suffix() -> String {
     letters.collect()
 }
 
-/// Drops unknown fields, or refuses them.
-fn conform(state: &mut State, target: &Target, new: &mut Value) -> Outcome<()> {
-    let dropped = schema::conform(&target.kind, new)?;
-    body::refuse_unknown(&mut state.warnings, target, &dropped)
-}
-
 /// Replaces `live` by `new`, which may be anything a client sent or a patch made.
 pub(crate) fn change(
     state: &mut State,
@@ -218,7 +219,7 @@ pub(crate) fn change(
     let kind = &target.kind;
     body::check_preconditions(kind, live, object::uid(&new), object::resource_version(&new))?;
     take_over(target, live, &mut new);
-    conform(state, target, &mut new)?;
+    body::conform(&mut state.warnings, target, &mut new)?;
     if kind.is("", "Service") {
         // Which addresses are kept depends on the type.
         let spec = object::object_mut(&mut new["spec"]);

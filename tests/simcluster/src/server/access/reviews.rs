@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::super::body;
 use super::super::kinds::{self, Kind};
+use super::super::object;
 use super::super::resource::{self, Call};
 use super::super::status::{Cause, Failure, Outcome};
 use super::super::store::Store;
-use super::super::{object, schema};
 use super::attributes::Attributes;
 use super::authentication::Credentials;
 use super::rbac::{Policy, Rule, Verdict};
@@ -35,11 +35,10 @@ pub(crate) fn answer(store: &Store, credentials: &Credentials, call: &Call, now:
 /// The body of a question, as far as its kind knows it.
 fn question(call: &Call, kind: &Arc<Kind>) -> Outcome<Value> {
     let target = resource::target(kind, call)?;
-    let mut question = resource::body(call)?;
+    let mut question = resource::body(call)?.value;
     body::check_body(&target, &mut question)?;
-    let dropped = schema::conform(kind, &mut question)?;
     // Nobody is warned about a question.
-    body::refuse_unknown(&mut Vec::new(), &target, &dropped)?;
+    body::conform(&mut Vec::new(), &target, &mut question)?;
     Ok(question)
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Column, age, age_column, at, balanced, column, condition, count, duration, each, joined, pairs, selector,
-    shortened, text, time, wide,
+    shortened, time, wide,
 };
 use crate::server::json_path::text_of;
 use crate::server::object;
@@ -180,7 +180,7 @@ pub(super) fn network_policy() -> Vec<Column> {
 
 fn data_count(object: &Value) -> Value {
     let size = |name: &str| object.get(name).and_then(Value::as_object).map_or(0, |map| map.len());
-    text((size("data") + size("binaryData")) as u64)
+    json!(size("data") + size("binaryData"))
 }
 
 pub(super) fn config_map() -> Vec<Column> {
@@ -198,7 +198,7 @@ pub(super) fn secret() -> Vec<Column> {
 pub(super) fn service_account() -> Vec<Column> {
     vec![
         column("Secrets", |object, _| {
-            text(object::items(object.get("secrets")).count() as u64)
+            json!(object::items(object.get("secrets")).count())
         }),
         age_column(),
     ]
@@ -302,7 +302,7 @@ pub(super) fn event(name: Column) -> Vec<Column> {
         }),
         wide("First Seen", |object, now| age(event_time(object, &FIRST), now)),
         wide("Count", |object, _| {
-            text(count(object, "/series/count").max(count(object, "/count")).max(1))
+            json!(count(object, "/series/count").max(count(object, "/count")).max(1))
         }),
         name.only_wide(),
     ]

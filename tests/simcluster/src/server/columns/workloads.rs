@@ -1,64 +1,13 @@
-//! Columns of pods and of what makes them.
+//! Columns of what makes pods.
 
 use serde_json::{Value, json};
 
 use super::{
     Column, Read, age, age_column, at, built_in, column, condition, count, duration, each, joined, number, pairs,
-    selector, text, time, wide,
+    selector, time, wide,
 };
 use crate::server::json_path::text_of;
 use crate::server::object;
-
-pub(super) fn pod() -> Vec<Column> {
-    vec![
-        column("Ready", |object, _| pod_ready(object)),
-        column("Status", |object, _| json!(pod_status(object))),
-        column("Restarts", |object, _| {
-            let containers = object::items(object.pointer("/status/containerStatuses"));
-            text(containers.map(|container| count(container, "/restartCount")).sum())
-        }),
-        age_column(),
-        wide("IP", |object, _| at(object, "/status/podIP")),
-        wide("Node", |object, _| at(object, "/spec/nodeName")),
-        wide("Nominated Node", |object, _| at(object, "/status/nominatedNodeName")),
-        wide("Readiness Gates", |object, _| {
-            let gates: Vec<String> = each(object.pointer("/spec/readinessGates"), "conditionType");
-            let open = gates.iter().filter(|gate| condition(object, gate) == Some("True"));
-            match gates.is_empty() {
-                true => json!("<none>"),
-                false => json!(format!("{}/{}", open.count(), gates.len())),
-            }
-        }),
-    ]
-}
-
-fn pod_ready(object: &Value) -> Value {
-    let total = object::items(object.pointer("/spec/containers")).count();
-    let statuses = object::items(object.pointer("/status/containerStatuses"));
-    let ready = statuses.filter(|container| container["ready"] == json!(true)).count();
-    json!(format!("{ready}/{total}"))
-}
-
-/// The phase, or why it is not going on.
-fn pod_status(object: &Value) -> String {
-    if object::is_terminating(object) {
-        return "Terminating".to_owned();
-    }
-    let reason = object.pointer("/status/reason").and_then(Value::as_str);
-    let phase = object.pointer("/status/phase").and_then(Value::as_str);
-    let trouble = |list: &str| {
-        let mut statuses = object::items(object.pointer(list));
-        statuses.find_map(|container| {
-            let of = |state: &str| container["state"][state]["reason"].as_str();
-            of("waiting").or_else(|| of("terminated")).map(str::to_owned)
-        })
-    };
-    let initial = trouble("/status/initContainerStatuses").filter(|reason| reason != "Completed");
-    let initial = initial.map(|reason| format!("Init:{reason}"));
-    initial
-        .or_else(|| trouble("/status/containerStatuses"))
-        .unwrap_or_else(|| reason.or(phase).unwrap_or("Unknown").to_owned())
-}
 
 /// The last three columns of what has a template.
 fn with_template(mut columns: Vec<Column>, selects: Option<Read>) -> Vec<Column> {
@@ -86,9 +35,11 @@ fn ready_of_wanted(object: &Value) -> Value {
 pub(super) fn deployment() -> Vec<Column> {
     let columns = vec![
         column("Ready", |object, _| ready_of_wanted(object)),
-        column("Up-to-date", |object, _| text(count(object, "/status/updatedReplicas"))),
+        column("Up-to-date", |object, _| {
+            json!(count(object, "/status/updatedReplicas"))
+        }),
         column("Available", |object, _| {
-            text(count(object, "/status/availableReplicas"))
+            json!(count(object, "/status/availableReplicas"))
         }),
     ];
     with_template(columns, Some(own_selector))
@@ -200,8 +151,8 @@ pub(super) fn autoscaler() -> Vec<Column> {
             Some(least) => json!(text_of(least)),
             None => json!("<unset>"),
         }),
-        column("MaxPods", |object, _| text(count(object, "/spec/maxReplicas"))),
-        column("Replicas", |object, _| text(count(object, "/status/currentReplicas"))),
+        column("MaxPods", |object, _| json!(count(object, "/spec/maxReplicas"))),
+        column("Replicas", |object, _| json!(count(object, "/status/currentReplicas"))),
         age_column(),
     ]
 }
