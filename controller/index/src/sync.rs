@@ -129,6 +129,8 @@ pub(crate) struct SyncState {
     host_writes: BTreeMap<FederatedKey, HostUnderWay>,
     /// Who would be deleted where by deselection: the input of the deletion limit.
     deselected: BTreeMap<ClusterName, BTreeSet<FederatedKey>>,
+    /// Who was deleted where by deselection, and when the step was handed out.
+    deleted: BTreeMap<ClusterName, BTreeMap<FederatedKey, Timestamp>>,
     held: BTreeSet<ClusterName>,
 }
 
@@ -144,6 +146,7 @@ impl SyncState {
             parts: BTreeMap::new(),
             host_writes: BTreeMap::new(),
             deselected: BTreeMap::new(),
+            deleted: BTreeMap::new(),
             held: BTreeSet::new(),
         }
     }
@@ -173,6 +176,7 @@ impl SyncState {
     pub(crate) fn forget_cluster(&mut self, cluster: &ClusterName) {
         self.views.remove(cluster);
         self.deselected.remove(cluster);
+        self.deleted.remove(cluster);
         self.parts.retain(|(_, of), _| of != cluster);
     }
 

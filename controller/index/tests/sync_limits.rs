@@ -5,6 +5,7 @@
 
 mod support;
 
+use meridian_federation_core::DELETION_WINDOW;
 use serde_json::json;
 use support::sync::Fleet;
 
@@ -77,6 +78,65 @@ fn what_tips_over_the_limit_holds_all_and_its_return_frees_all() {
     assert_eq!(fleet.settle().len(), 10);
     assert_eq!(in_c1(&fleet), 10);
     assert!(fleet.members["c1"].contains_key("web-03"));
+}
+
+/// The watch lags behind the writes: what it has not shown yet is a victim all the same.
+#[test]
+fn what_was_written_and_not_shown_yet_counts_too() {
+    let mut fleet = Fleet::new(&["c1"]);
+    for number in 0..15 {
+        fleet.create(&format!("web-{number:02}"));
+    }
+    fleet.plan();
+    fleet.finish();
+    fleet.plan();
+    for (number, job) in fleet.take_steps().into_iter().enumerate() {
+        fleet.end(job);
+        if number < 8 {
+            fleet.show("c1", &format!("web-{number:02}"));
+        }
+    }
+    fleet.edit_cluster("c1", |object| object["metadata"]["labels"] = json!({"env": "oops"}));
+    fleet.settle();
+    for number in 8..15 {
+        fleet.show("c1", &format!("web-{number:02}"));
+    }
+    fleet.settle();
+    assert_eq!(in_c1(&fleet), 15);
+    assert_eq!(fleet.condition("web-12"), "CheckClusters: c1 (DeletionLimit)");
+}
+
+/// A controller sees a mistake in parts: the watch has not shown all objects yet, or the user goes through them.
+#[test]
+fn one_mistake_that_comes_in_parts_is_counted_as_one() {
+    let mut fleet = fleet(20);
+    for number in 0..8 {
+        deselect(&mut fleet, number);
+    }
+    assert_eq!(fleet.settle().len(), 8, "within the limit");
+    for number in 8..15 {
+        deselect(&mut fleet, number);
+    }
+    assert_eq!(fleet.settle(), [""; 0], "15 of 20 are too many");
+    assert_eq!(in_c1(&fleet), 12);
+    // What is held does not go because time passes.
+    fleet.now = fleet.now + DELETION_WINDOW;
+    fleet.edit_host("web-09", |stored| {
+        stored["spec"]["template"]["spec"]["replicas"] = json!(5);
+    });
+    assert_eq!(fleet.settle().len(), 1, "c2 gets its change");
+    assert_eq!(in_c1(&fleet), 12);
+    // Taken back, it ends the hold; a later change is another one.
+    for number in 8..15 {
+        select(&mut fleet, number);
+    }
+    fleet.settle();
+    fleet.now = fleet.now + DELETION_WINDOW;
+    for number in 8..15 {
+        deselect(&mut fleet, number);
+    }
+    assert_eq!(fleet.settle().len(), 7);
+    assert_eq!(in_c1(&fleet), 5);
 }
 
 #[test]

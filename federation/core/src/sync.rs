@@ -20,7 +20,7 @@ mod plan;
 mod status;
 
 pub use covers::{covers, first_difference};
-pub use deletion_limit::{DELETION_LIMIT_FLOOR, DELETION_LIMIT_PERCENT, deletion_holds};
+pub use deletion_limit::{DELETION_LIMIT_FLOOR, DELETION_LIMIT_PERCENT, DELETION_WINDOW, deletion_holds};
 pub use plan::{may_adopt, plan_sync};
 pub use status::{ClusterOutcome, ClusterSyncStatus, sync_status};
 
@@ -184,6 +184,8 @@ pub struct MemberView<'a> {
     pub namespace_ready: bool,
     /// What our last successful write left there.
     pub settled: Option<&'a Settled>,
+    /// Whether a write of ours is under way, or ended and was not shown by the watch yet.
+    pub under_way: bool,
 }
 
 /// The result of our last successful write of an object.
@@ -252,8 +254,7 @@ pub enum Step {
         /// Why.
         reason: WaitReason,
     },
-    /// Nothing is there and nothing is wanted: the cluster leaves the inventory. The view may lag behind a
-    /// create that is still under way, so the last one is confirmed by a live read before the finalizer goes.
+    /// Nothing is there, nothing is on its way there, and nothing is wanted: the cluster leaves the inventory.
     Gone,
 }
 
@@ -295,6 +296,8 @@ pub enum WaitReason {
     ClusterNotReady(String),
     /// The kind was not listed there yet.
     NotListed,
+    /// Our last write there was not shown by the watch yet, so the view cannot tell whether something is left.
+    NotShown,
     /// The cluster does not serve the kind.
     KindNotServed,
     /// The operator paused writes there.

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use meridian_federation_core::{
-    ClusterName, ClusterOutcome, Condition, FederatedKey, FederatedObject, FinalizerStep, Freshness, MemberView,
-    NamespacePlacement, ServiceKey, Step, SyncInput, SyncPlan, Timestamp, deletion_holds, names, place, plan_sync,
+    ClusterName, ClusterOutcome, Condition, DELETION_WINDOW, FederatedKey, FederatedObject, FinalizerStep, Freshness,
+    MemberView, NamespacePlacement, ServiceKey, Step, SyncInput, SyncPlan, Timestamp, WaitReason, deletion_holds,
+    names, place, plan_sync,
 };
 
 use super::{Failure, HostUnderWay, HostWrite, Planned, UnderWay};
@@ -39,7 +40,13 @@ impl Index {
             for keys in self.sync.deselected.values_mut() {
                 keys.remove(&key);
             }
-            let deletes = |(_, step): &(&ClusterName, &Step)| !user_deletes && matches!(step, Step::Delete { .. });
+            // What was written and not shown yet will have to be deleted once it is.
+            let not_shown = Step::Wait {
+                reason: WaitReason::NotShown,
+            };
+            let deletes = |(_, step): &(&ClusterName, &Step)| {
+                !user_deletes && (matches!(step, Step::Delete { .. }) || **step == not_shown)
+            };
             for (cluster, _) in plan.steps.iter().filter(deletes) {
                 self.sync
                     .deselected
@@ -49,18 +56,8 @@ impl Index {
             }
             plans.insert(key, plan);
         }
-        let wanted = self
-            .sync
-            .deselected
-            .iter()
-            .map(|(cluster, keys)| (cluster.clone(), keys.len()))
-            .collect();
-        let managed = self
-            .sync
-            .views
-            .iter()
-            .map(|(cluster, kinds)| (cluster.clone(), kinds.values().map(|kind| kind.objects.len()).sum()))
-            .collect();
+        self.forget_deleted(now);
+        let (wanted, managed) = self.deletions();
         let held = deletion_holds(&wanted, &managed, &self.facts);
         // What one plan tips over the limit holds the others of that cluster too, and back.
         let turned = held
@@ -81,6 +78,32 @@ impl Index {
             .into_iter()
             .filter_map(|(key, plan)| self.hand_out(key, plan, now))
             .collect()
+    }
+
+    /// Forgets deletions that are no part of the present change any more.
+    fn forget_deleted(&mut self, now: Timestamp) {
+        for (cluster, deleted) in &mut self.sync.deleted {
+            if !self.sync.held.contains(cluster) {
+                deleted.retain(|_, at| now < *at + DELETION_WINDOW);
+            }
+        }
+    }
+
+    /// For each cluster, how many deletions by deselection are wanted or were carried out of late, and how many
+    /// objects are managed, with those that were.
+    fn deletions(&self) -> (BTreeMap<ClusterName, usize>, BTreeMap<ClusterName, usize>) {
+        let (mut wanted, mut managed) = (BTreeMap::new(), BTreeMap::new());
+        for cluster in self.facts.keys() {
+            let planned = self.sync.deselected.get(cluster);
+            let deleted = self.sync.deleted.get(cluster);
+            let is_planned = |key: &&FederatedKey| planned.is_some_and(|planned| planned.contains(*key));
+            let past = deleted.map_or(0, |keys| keys.keys().filter(|key| !is_planned(key)).count());
+            let kinds = self.sync.views.get(cluster).into_iter().flatten();
+            let there: usize = kinds.map(|(_, kind)| kind.objects.len()).sum();
+            wanted.insert(cluster.clone(), planned.map_or(0, BTreeSet::len) + past);
+            managed.insert(cluster.clone(), there + past);
+        }
+        (wanted, managed)
     }
 
     fn plan_one(&self, key: &FederatedKey, held: &BTreeSet<ClusterName>) -> Option<SyncPlan> {
@@ -119,6 +142,7 @@ impl Index {
                     object: view.and_then(|view| view.objects.get(&id)),
                     namespace_ready,
                     settled: part.and_then(|part| part.settled.as_ref()),
+                    under_way: part.is_some_and(|part| part.under_way.is_some()),
                 },
             );
         }
@@ -160,6 +184,11 @@ impl Index {
                     part.under_way = Some(UnderWay::Running);
                     part.handed_out = step.hash().to_owned();
                     steps.push((cluster.clone(), step.clone()));
+                    let deselected = self.sync.deselected.get(cluster);
+                    if matches!(step, Step::Delete { .. }) && deselected.is_some_and(|keys| keys.contains(&key)) {
+                        let deleted = self.sync.deleted.entry(cluster.clone()).or_default();
+                        deleted.insert(key.clone(), now);
+                    }
                 }
             }
         }
@@ -235,10 +264,8 @@ impl Index {
     fn is_under_way(&self, key: &FederatedKey) -> bool {
         let mut clusters = self.facts.keys();
         clusters.any(|cluster| {
-            self.sync
-                .parts
-                .get(&(key.clone(), cluster.clone()))
-                .is_some_and(|part| part.under_way.is_some())
+            let part = self.sync.parts.get(&(key.clone(), cluster.clone()));
+            part.is_some_and(|part| part.under_way.is_some())
         })
     }
 

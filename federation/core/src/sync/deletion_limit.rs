@@ -4,10 +4,14 @@
 //! deletions in one moment. More than the limit is refused as a whole: carrying out a part would only
 //! choose the victims at random. An operator who means it says how many on the `Cluster`.
 //!
+//! One mistake does not arrive in one moment: a part of the objects may not be seen yet, or users change one
+//! object after the other. So what was deleted shortly before counts too, see [`DELETION_WINDOW`].
+//!
 //! Deletions of federated objects by a user are not counted, neither here nor by the caller: a delete is
 //! not an accident of placement. Clusters are judged one by one, so none is held because of another.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::{ClusterFacts, ClusterName};
 
@@ -16,8 +20,12 @@ pub const DELETION_LIMIT_FLOOR: usize = 10;
 /// Beyond the floor, this share of the managed objects of a cluster, in percent.
 pub const DELETION_LIMIT_PERCENT: usize = 30;
 
+/// Deletions this close together are judged as one change; while a cluster is held, all since the first of them.
+pub const DELETION_WINDOW: Duration = Duration::from_secs(60);
+
 /// The clusters where no deletion because of placement may be carried out now. `wanted` is how many the
-/// current plans have in each cluster, `managed` how many objects of ours are there. A cluster is not held
+/// current plans have in each cluster, `managed` how many objects of ours are there, both with those deleted
+/// within the window. A cluster is not held
 /// when its `confirmed_deletions` are at least as many as wanted.
 pub fn deletion_holds(
     wanted: &BTreeMap<ClusterName, usize>,

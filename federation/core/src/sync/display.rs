@@ -17,7 +17,7 @@ impl WaitReason {
     /// The word in the status of a federated object: KubeFed's where it has one.
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::ClusterNotReady(_) | Self::NotListed => "ClusterNotReady",
+            Self::ClusterNotReady(_) | Self::NotListed | Self::NotShown => "ClusterNotReady",
             Self::KindNotServed => "KindNotServed",
             Self::Paused => "SyncPaused",
             Self::NamespaceNotReady => "NamespaceNotReady",
@@ -38,6 +38,7 @@ impl fmt::Display for WaitReason {
             Self::ClusterNotReady(why) if why.is_empty() => f.write_str("the cluster is not reachable"),
             Self::ClusterNotReady(why) | Self::OverridesFailed(why) => f.write_str(why),
             Self::NotListed => f.write_str("the cluster's objects were not listed yet"),
+            Self::NotShown => f.write_str("the cluster's watch has not shown our last write yet"),
             Self::KindNotServed => f.write_str("the cluster does not serve this kind"),
             Self::Paused => f.write_str("sync to the cluster is paused (spec.sync of its Cluster)"),
             Self::NamespaceNotReady => f.write_str("the namespace is not there yet"),

@@ -150,6 +150,7 @@ impl Planner<'_> {
             object: None,
             namespace_ready: false,
             settled: None,
+            under_way: false,
         };
         let view = self.input.members.get(cluster).copied().unwrap_or(unknown);
         let stored = self.input.object.inventory.get(cluster);
@@ -171,6 +172,7 @@ impl Planner<'_> {
             (true, Some(member)) => self.update(cluster, facts, &view, member, entry),
             (false, Some(member)) if self.is_ours(member) => (self.remove(cluster, facts, member), entry),
             (false, _) if self.held_back.contains(cluster) => (wait(WaitReason::NamespaceNotFederated), None),
+            (false, _) if view.under_way => (wait(WaitReason::NotShown), entry),
             (false, _) => (Step::Gone, None),
         }
     }

@@ -185,6 +185,7 @@ impl Model {
                 object: member.object.as_ref().filter(|_| member.visible),
                 namespace_ready: member.namespace_ready,
                 settled: member.settled.as_ref(),
+                under_way: false,
             };
             (name.clone(), view)
         });
