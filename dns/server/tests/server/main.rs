@@ -1,0 +1,12 @@
+//! The server from outside: one program, because one is linked sooner than ten.
+
+mod client;
+mod dig;
+mod encrypted;
+mod hostile;
+mod options;
+mod packets;
+mod rate;
+mod stopping;
+mod streams;
+mod support;
