@@ -4,6 +4,7 @@ mod client;
 mod dig;
 mod encrypted;
 mod hostile;
+mod kdig;
 mod options;
 mod packets;
 mod rate;
