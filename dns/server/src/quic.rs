@@ -26,6 +26,11 @@ const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 /// A length and the longest message.
 const LONGEST: usize = 2 + 65_535;
 
+/// Octets that a client may send before its connection is taken up: a TLS hello, perhaps a large one.
+pub(crate) const FIRST_FLIGHT: u64 = 16 * 1024;
+/// The same of all clients.
+pub(crate) const FIRST_FLIGHTS: u64 = 8 * 1024 * 1024;
+
 /// What the connection's parameters are; they stay as they were when the listener began.
 pub(crate) fn transport(limits: &StreamLimits) -> quinn::TransportConfig {
     let mut transport = quinn::TransportConfig::default();

@@ -320,6 +320,10 @@ fn endpoint(
         .map_err(|error| CertificateError::Tls(rustls::Error::General(error.to_string())))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(quic::transport(&settings.streams)));
+    // Before they are counted, and what they may send before: one first flight each.
+    config.max_incoming(settings.streams.connections);
+    config.incoming_buffer_size(quic::FIRST_FLIGHT);
+    config.incoming_buffer_size_total(quic::FIRST_FLIGHTS);
     let runtime = Arc::new(quinn::TokioRuntime);
     Ok(quinn::Endpoint::new(
         quinn::EndpointConfig::default(),

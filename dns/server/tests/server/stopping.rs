@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn readiness_goes_first_and_queries_are_welcome_until_the_notice_is_over() {
-    let notice = Duration::from_millis(400);
+    let notice = Duration::from_secs(1);
     let (server, address, _) = start_with(|config| config.settings.drain.notice = notice).await;
     let mut ready = server.ready();
     assert!(*ready.borrow_and_update());
