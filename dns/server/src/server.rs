@@ -259,7 +259,9 @@ impl DnsServer {
     pub async fn shutdown(mut self) {
         let drain = self.settings.load().drain.clone();
         self.ready.send_replace(false);
-        tokio::time::sleep(drain.notice).await;
+        if !drain.notice.is_zero() {
+            tokio::time::sleep(drain.notice).await;
+        }
         self.stop.send_replace(true);
         let ended = async { while self.listeners.join_next().await.is_some() {} };
         if tokio::time::timeout(drain.limit, ended).await.is_err() {

@@ -38,6 +38,10 @@ pub(crate) struct Place {
 /// Becomes true when the server ends.
 pub(crate) type Stop = watch::Receiver<bool>;
 
+/// How long after the end has begun sockets still answer. What was sent before may still be on its way
+/// through the system, and the runtime learns of it only when it looks again.
+pub(crate) const LINGER: Duration = Duration::from_millis(50);
+
 /// Waits for the end. A server that is gone has ended.
 pub(crate) async fn stopped(stop: &mut Stop) {
     let _ = stop.wait_for(|stop| *stop).await;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::service::{Place, Stop, stopped};
+use crate::service::{LINGER, Place, Stop, stopped};
 
 /// Octets asked of the stream at a time.
 const READ: usize = 4096;
@@ -84,6 +84,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     async fn run(&mut self, stop: &mut Stop) -> Result<Ended, Ended> {
+        let mut end = None;
         loop {
             let stopping = *stop.borrow();
             let idle = self.idle();
@@ -93,8 +94,9 @@ where
             self.input.reserve(READ);
             let deadline = self.whole + idle;
             if stopping {
-                // What has arrived is still answered; nothing is waited for.
-                let read = timeout(Duration::ZERO, self.stream.read_buf(&mut self.input)).await;
+                // What has arrived is still answered.
+                let end = *end.get_or_insert_with(|| Instant::now() + LINGER);
+                let read = timeout_at(end, self.stream.read_buf(&mut self.input)).await;
                 if read.is_ok_and(|read| read.is_ok_and(|octets| octets > 0)) {
                     continue;
                 }

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::time::{Instant, timeout_at};
 
 use crate::proxy::{Proxied, looks_proxied, proxy_header};
-use crate::service::{Place, Stop, stopped};
+use crate::service::{LINGER, Place, Stop, stopped};
 
 /// A datagram cannot be longer.
 const LONGEST: usize = 65_535;
@@ -45,7 +46,8 @@ pub(crate) async fn listen(socket: Arc<UdpSocket>, place: Arc<Place>, mut stop: 
             }
         }
     }
-    while let Ok((length, sender)) = worker.socket.try_recv_from(&mut worker.packet) {
+    let end = Instant::now() + LINGER;
+    while let Ok(Ok((length, sender))) = timeout_at(end, worker.socket.recv_from(&mut worker.packet)).await {
         worker.answer(length, sender);
     }
 }
