@@ -5,6 +5,7 @@
 mod clock;
 mod controller;
 mod demo;
+mod dns;
 mod host;
 mod member;
 mod message;

@@ -5,6 +5,7 @@
 //! TCP by itself. What must stay true: a reply counts only if its id and its question are those that
 //! were sent; anything else that arrives is ignored until the time is up.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -16,8 +17,25 @@ use meridian_dns_core::{DnsName, Outcome, RecordSet, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-pub use crate::Transport;
 use crate::{MAX_UDP_PAYLOAD, wire};
+
+/// How to ask. The encrypted transports are other people's clients' business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram.
+    Udp,
+    /// One connection.
+    Tcp,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        })
+    }
+}
 
 /// What to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, RData, Record};
 use meridian_dns_core::{DnsName, NameError, RecordData, RecordSet, RecordType, Soa, Srv};
 
 /// TTLs are 31 bits wide (RFC 2181 section 8).
-const MAX_TTL: u32 = 0x7fff_ffff;
+pub(crate) const MAX_TTL: u32 = 0x7fff_ffff;
 
 /// The name as the wire library has it, in lower case.
 pub(crate) fn to_wire(name: &DnsName) -> Result<Name, ProtoError> {
@@ -28,59 +28,12 @@ pub(crate) fn from_wire(name: &Name) -> Result<DnsName, NameError> {
 }
 
 /// The type by its number.
-pub(crate) fn type_from_wire(record_type: hickory_proto::rr::RecordType) -> RecordType {
-    RecordType::from(u16::from(record_type))
-}
-
-/// The type by its number.
 pub(crate) fn type_to_wire(record_type: RecordType) -> hickory_proto::rr::RecordType {
     hickory_proto::rr::RecordType::from(record_type.number())
 }
 
-/// Appends the records of the sets. The spelling of the question's name is kept for its own records
-/// (`0x20` resolvers compare it).
-pub(crate) fn records(sets: &[RecordSet], asked: &DnsName, spelled: &Name) -> Result<Vec<Record>, ProtoError> {
-    let mut records = Vec::with_capacity(sets.iter().map(|set| set.data.len()).sum());
-    for set in sets {
-        let owner = if set.name == *asked {
-            spelled.clone()
-        } else {
-            to_wire(&set.name)?
-        };
-        for data in &set.data {
-            records.push(Record::from_rdata(
-                owner.clone(),
-                set.ttl.min(MAX_TTL),
-                data_to_wire(data)?,
-            ));
-        }
-    }
-    Ok(records)
-}
-
-/// An upper bound of the octets these records need, as if no name were compressed.
-pub(crate) fn size_bound(sets: &[RecordSet]) -> usize {
-    // A name's text is at least as long as its wire form without the first length and the root.
-    let name = |name: &DnsName| name.as_str().len() + 2;
-    let data = |data: &RecordData| match data {
-        RecordData::A(_) => 4,
-        RecordData::Aaaa(_) => 16,
-        RecordData::Cname(target) | RecordData::Ns(target) => name(target),
-        RecordData::Soa(soa) => name(&soa.primary) + name(&soa.mailbox) + 20,
-        RecordData::Srv(srv) => name(&srv.target) + 6,
-    };
-    // Type, class, TTL and length are 10 octets.
-    sets.iter()
-        .map(|set| {
-            set.data
-                .iter()
-                .map(|one| name(&set.name) + 10 + data(one))
-                .sum::<usize>()
-        })
-        .sum()
-}
-
-fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
+/// The data as the wire library has it.
+pub(crate) fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
     Ok(match data {
         RecordData::A(address) => RData::A(A(*address)),
         RecordData::Aaaa(address) => RData::AAAA(AAAA(*address)),
@@ -170,28 +123,5 @@ mod tests {
         }
         let odd = DnsName::from_labels([&b"a.b\\\0\xff"[..], b"test"]).expect("a valid name");
         assert_eq!(from_wire(&to_wire(&odd).expect("a wire form")), Ok(odd));
-    }
-
-    #[test]
-    fn the_bound_is_not_below_what_is_written() {
-        let name = |text: &str| DnsName::parse(text).expect("a valid name");
-        let sets = [
-            RecordSet {
-                name: name("web.example.test"),
-                ttl: u32::MAX,
-                data: vec![RecordData::A([192, 0, 2, 1].into())],
-            },
-            RecordSet {
-                name: name(""),
-                ttl: 1,
-                data: vec![RecordData::Ns(name("ns.example.test")), RecordData::Cname(name(""))],
-            },
-        ];
-        let asked = name("other.test");
-        let records = records(&sets, &asked, &to_wire(&asked).expect("a wire form")).expect("records");
-        let mut message = hickory_proto::op::Message::query();
-        message.add_answers(records);
-        let written = message.to_vec().expect("a message").len() - 12;
-        assert!(written <= size_bound(&sets), "{written} > {}", size_bound(&sets));
     }
 }

@@ -1,0 +1,13 @@
+//! The server from outside: one program, because one is linked sooner than ten.
+
+mod client;
+mod dig;
+mod encrypted;
+mod hostile;
+mod kdig;
+mod options;
+mod packets;
+mod rate;
+mod stopping;
+mod streams;
+mod support;
