@@ -44,10 +44,7 @@ fn any_shard(site: usize) -> impl Strategy<Value = Shard> {
         } else {
             ShardHealth::Unhealthy("down".to_owned())
         };
-        Shard {
-            data: ShardData::Addresses(addresses),
-            health,
-        }
+        Shard::new(ShardData::Addresses(addresses), health)
     })
 }
 
@@ -90,6 +87,7 @@ fn any_name(level: usize) -> impl Strategy<Value = RoutedName> {
             shards,
             fallback,
             ipv6,
+            https: None,
         }
     })
 }
@@ -114,6 +112,7 @@ fn any_site() -> impl Strategy<Value = Site> {
             zones: Vec::new(),
             location: None,
             networks,
+            internal_networks: Vec::new(),
             weight,
             liveness: if dead { Liveness::Dead } else { Liveness::Alive },
             traffic: if drained { Traffic::Drained } else { Traffic::Active },
@@ -174,7 +173,7 @@ fn any_question() -> impl Strategy<Value = Question> {
 }
 
 fn ask(snapshot: &Snapshot, question: &Question, address: IpAddr) -> Answer {
-    answer(snapshot, question, Client { address })
+    answer(snapshot, question, Client::at(address))
 }
 
 /// Without the scope, which may differ between clients of the same answer.

@@ -13,6 +13,8 @@
 
 pub mod client;
 mod handler;
+mod master_file;
+mod octets;
 mod reply;
 mod request;
 mod server;
@@ -21,6 +23,7 @@ mod wire;
 
 use std::fmt;
 
+pub use master_file::MasterFile;
 pub use server::{BindError, DnsServer, ServerConfig, Stopped};
 pub use table::Table;
 

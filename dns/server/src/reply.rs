@@ -12,12 +12,12 @@
 use hickory_proto::ProtoError;
 use hickory_proto::op::{Edns, Metadata, ResponseCode};
 use hickory_proto::rr::Record;
-use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
+use hickory_proto::rr::rdata::opt::{ClientSubnet as SubnetOption, EdnsOption};
 use hickory_proto::serialize::binary::{BinDecoder, BinEncoder};
 use hickory_server::net::xfer::Protocol;
 use hickory_server::server::Request;
 use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder, Queries};
-use meridian_dns_core::{Answer, Client, Outcome, Snapshot, answer};
+use meridian_dns_core::{Answer, Client, ClientSubnet, Outcome, Snapshot, answer};
 
 use crate::request::{self, Asked};
 use crate::{MAX_UDP_PAYLOAD, wire};
@@ -52,12 +52,15 @@ impl Reply {
                 },
             );
         }
-        // A source prefix of 0 says "do not use my network" (RFC 7871 section 7.1.2).
-        let address = match asked.subnet {
-            Some(network) if network.prefix_len() > 0 => network.addr(),
-            _ => request.src().ip(),
+        // Trusted resolvers are not configured yet, so nobody's option opens a view.
+        let client = Client {
+            source: request.src().ip(),
+            subnet: asked.subnet.map(|network| ClientSubnet {
+                network,
+                trusted: false,
+            }),
         };
-        let answer = answer(snapshot, &asked.question, Client { address });
+        let answer = answer(snapshot, &asked.question, client);
         Self::answered(request, &asked, &answer).unwrap_or_else(|error| {
             tracing::error!(%error, name = %asked.question.name, "an answer has no wire form");
             Self::error(request, ResponseCode::ServFail)
@@ -84,10 +87,7 @@ impl Reply {
         let mut reply = Self::error(request, code(answer.outcome));
         reply.metadata.authoritative = answer.authoritative;
         if let (Some(edns), Some(network)) = (&mut reply.edns, asked.subnet) {
-            // RFC 7871 section 7.2.1: 0 for a source prefix of 0, also where the answer was chosen by
-            // the address of the packet.
-            let scope = if network.prefix_len() == 0 { 0 } else { answer.scope };
-            let option = ClientSubnet::new(network.addr(), network.prefix_len(), scope);
+            let option = SubnetOption::new(network.addr(), network.prefix_len(), answer.scope);
             edns.options_mut().insert(EdnsOption::Subnet(option));
         }
         let spelled = asked.query.original().name();
@@ -171,6 +171,7 @@ fn code(outcome: Outcome) -> ResponseCode {
     match outcome {
         Outcome::NoError => ResponseCode::NoError,
         Outcome::NxDomain => ResponseCode::NXDomain,
+        Outcome::YxDomain => ResponseCode::YXDomain,
         Outcome::ServFail => ResponseCode::ServFail,
         Outcome::Refused => ResponseCode::Refused,
     }

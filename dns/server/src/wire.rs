@@ -2,12 +2,16 @@
 //!
 //! What must stay true: a name or record of `dns-core` always has a wire form, because `DnsName`
 //! checks the limits when it is made. The `Result`s here exist because the wire library checks again;
-//! they are passed on, not unwrapped. Types that `dns-core` does not know are left out when reading.
+//! they are passed on, not unwrapped. Types that the wire library would compress have its form, all
+//! others are octets (RFC 3597 section 4 forbids to compress their names).
 
 use hickory_proto::ProtoError;
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, SOA, SRV};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, NULL, SOA, SRV};
 use hickory_proto::rr::{Name, RData, Record};
-use meridian_dns_core::{DnsName, NameError, RecordData, RecordSet, RecordType, Soa, Srv};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use meridian_dns_core::{DnsName, NameError, RecordData, RecordSet, RecordType};
+
+use crate::octets;
 
 /// TTLs are 31 bits wide (RFC 2181 section 8).
 const MAX_TTL: u32 = 0x7fff_ffff;
@@ -65,9 +69,15 @@ pub(crate) fn size_bound(sets: &[RecordSet]) -> usize {
     let data = |data: &RecordData| match data {
         RecordData::A(_) => 4,
         RecordData::Aaaa(_) => 16,
-        RecordData::Cname(target) | RecordData::Ns(target) => name(target),
+        RecordData::Cname(target) | RecordData::Dname(target) | RecordData::Ns(target) => name(target),
         RecordData::Soa(soa) => name(&soa.primary) + name(&soa.mailbox) + 20,
         RecordData::Srv(srv) => name(&srv.target) + 6,
+        RecordData::Mx(mx) => name(&mx.exchange) + 2,
+        RecordData::Svcb(binding) | RecordData::Https(binding) => {
+            let parameters = binding.parameters.values().map(|value| value.len() + 4);
+            name(&binding.target) + 2 + parameters.sum::<usize>()
+        }
+        RecordData::Opaque(opaque) => opaque.octets.len(),
     };
     // Type, class, TTL and length are 10 octets.
     sets.iter()
@@ -100,6 +110,18 @@ fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
             ))
         }
         RecordData::Srv(srv) => RData::SRV(SRV::new(srv.priority, srv.weight, srv.port, to_wire(&srv.target)?)),
+        RecordData::Mx(mx) => RData::MX(MX::new(mx.preference, to_wire(&mx.exchange)?)),
+        RecordData::Dname(_) | RecordData::Svcb(_) | RecordData::Https(_) | RecordData::Opaque(_) => {
+            let written = octets::write(data);
+            RData::Unknown {
+                code: type_to_wire(data.record_type()),
+                rdata: if written.is_empty() {
+                    NULL::new()
+                } else {
+                    NULL::with(written)
+                },
+            }
+        }
     })
 }
 
@@ -108,7 +130,7 @@ fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
 pub(crate) fn record_sets(records: &[Record]) -> Result<Vec<RecordSet>, NameError> {
     let mut sets: Vec<RecordSet> = Vec::new();
     for record in records {
-        let Some(data) = data_from_wire(&record.data)? else {
+        let Some(data) = data_from_wire(&record.data) else {
             continue;
         };
         let name = from_wire(&record.name)?;
@@ -121,45 +143,28 @@ pub(crate) fn record_sets(records: &[Record]) -> Result<Vec<RecordSet>, NameErro
         };
         if let Some(set) = sets.iter_mut().find(same) {
             set.ttl = set.ttl.min(record.ttl);
+            set.original_ttl = set.ttl;
             set.data.push(data);
         } else {
-            sets.push(RecordSet {
-                name,
-                ttl: record.ttl,
-                data: vec![data],
-            });
+            sets.push(RecordSet::new(name, record.ttl, vec![data]));
         }
     }
     Ok(sets)
 }
 
-fn data_from_wire(data: &RData) -> Result<Option<RecordData>, NameError> {
-    Ok(Some(match data {
-        RData::A(A(address)) => RecordData::A(*address),
-        RData::AAAA(AAAA(address)) => RecordData::Aaaa(*address),
-        RData::CNAME(CNAME(target)) => RecordData::Cname(from_wire(target)?),
-        RData::NS(NS(server)) => RecordData::Ns(from_wire(server)?),
-        RData::SOA(soa) => RecordData::Soa(Soa {
-            primary: from_wire(&soa.mname)?,
-            mailbox: from_wire(&soa.rname)?,
-            serial: soa.serial,
-            refresh: soa.refresh.unsigned_abs(),
-            retry: soa.retry.unsigned_abs(),
-            expire: soa.expire.unsigned_abs(),
-            minimum: soa.minimum,
-        }),
-        RData::SRV(srv) => RecordData::Srv(Srv {
-            priority: srv.priority,
-            weight: srv.weight,
-            port: srv.port,
-            target: from_wire(&srv.target)?,
-        }),
-        _ => return Ok(None),
-    }))
+/// `None` for data that is malformed, or that is no record's.
+fn data_from_wire(data: &RData) -> Option<RecordData> {
+    let mut written = Vec::new();
+    let mut encoder = BinEncoder::new(&mut written);
+    encoder.set_canonical_form(true);
+    data.emit(&mut encoder).ok()?;
+    octets::read(type_from_wire(data.record_type()), &written)
 }
 
 #[cfg(test)]
 mod tests {
+    use meridian_dns_core::Opaque;
+
     use super::*;
 
     #[test]
@@ -175,17 +180,25 @@ mod tests {
     #[test]
     fn the_bound_is_not_below_what_is_written() {
         let name = |text: &str| DnsName::parse(text).expect("a valid name");
+        let opaque = |record_type: u16, octets: &[u8]| {
+            RecordData::Opaque(Opaque {
+                record_type: RecordType::from(record_type),
+                octets: octets.into(),
+            })
+        };
         let sets = [
-            RecordSet {
-                name: name("web.example.test"),
-                ttl: u32::MAX,
-                data: vec![RecordData::A([192, 0, 2, 1].into())],
-            },
-            RecordSet {
-                name: name(""),
-                ttl: 1,
-                data: vec![RecordData::Ns(name("ns.example.test")), RecordData::Cname(name(""))],
-            },
+            RecordSet::new(
+                name("web.example.test"),
+                u32::MAX,
+                vec![RecordData::A([192, 0, 2, 1].into())],
+            ),
+            RecordSet::new(
+                name(""),
+                1,
+                vec![RecordData::Ns(name("ns.example.test")), RecordData::Cname(name(""))],
+            ),
+            RecordSet::new(name("t"), 1, vec![opaque(16, b"\x05hello"), opaque(65000, b"")]),
+            RecordSet::new(name("d"), 1, vec![RecordData::Dname(name("other.test"))]),
         ];
         let asked = name("other.test");
         let records = records(&sets, &asked, &to_wire(&asked).expect("a wire form")).expect("records");
