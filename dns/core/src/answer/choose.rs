@@ -88,6 +88,7 @@ impl<'a> Chooser<'a> {
                 has(name, shard, record_type)
             }
         };
+        let mut fallback = None;
         let chosen = if open {
             // No alias can follow, so each type may come from another site: a site with IPv6 alone must
             // not leave the IPv4 clients with nothing.
@@ -95,41 +96,54 @@ impl<'a> Chooser<'a> {
             serving.chain(active).chain(in_order()).find(fits)
         } else if anybody {
             serving.find(fits)
-        } else if let Some(target) = target {
-            return Choice::Fallback(target.clone());
         } else {
+            fallback = target;
             None
         };
         if trace.listens() {
             let good = chosen.as_ref().is_some_and(serves);
-            for candidate in in_order() {
-                let (site, shard) = candidate;
-                if chosen.is_some_and(|(other, _)| other == site) {
-                    if good {
-                        break;
-                    }
-                    continue;
-                }
-                trace.step(|| Step::PassedOver {
-                    site: site.clone(),
-                    why: self.why_not(site, shard, usable(shard)),
-                });
-            }
-            if let Some((site, _)) = chosen {
-                trace.step(|| Step::Chosen {
-                    site: site.clone(),
-                    serves: good,
-                    internal: self.internal.contains(site),
-                });
-            }
+            self.tell(in_order(), usable, chosen.map(|(site, _)| (site, good)), trace);
         }
-        match chosen {
-            None => Choice::Data(Vec::new()),
-            Some((_, shard)) if host_names => match &shard.host_name {
+        match (chosen, fallback) {
+            (None, Some(target)) => Choice::Fallback(target.clone()),
+            (None, None) => Choice::Data(Vec::new()),
+            (Some((_, shard)), _) if host_names => match &shard.host_name {
                 Some(host) => Choice::HostName(host.clone()),
                 None => Choice::Data(Vec::new()),
             },
-            Some(candidate) => Choice::Data(self.data(name, candidate, record_type)),
+            (Some(candidate), _) => Choice::Data(self.data(name, candidate, record_type)),
+        }
+    }
+
+    /// Tells who was passed over and who was chosen: before a site that serves those that are nearer, and
+    /// before one that is only left all the others, none of which serves.
+    fn tell(
+        &self,
+        in_order: impl Iterator<Item = Candidate<'a>>,
+        usable: impl Fn(&Shard) -> bool,
+        chosen: Option<(&SiteName, bool)>,
+        trace: &mut impl Trace,
+    ) {
+        let mut internal = false;
+        for (site, shard) in in_order {
+            if chosen.is_some_and(|(other, _)| other == site) {
+                internal = self.internal.contains(site) && !shard.internal.is_empty();
+                if chosen.is_some_and(|(_, serves)| serves) {
+                    break;
+                }
+                continue;
+            }
+            trace.step(|| Step::PassedOver {
+                site: site.clone(),
+                why: self.why_not(site, shard, usable(shard)),
+            });
+        }
+        if let Some((site, serves)) = chosen {
+            trace.step(|| Step::Chosen {
+                site: site.clone(),
+                serves,
+                internal,
+            });
         }
     }
 

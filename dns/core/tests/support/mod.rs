@@ -8,6 +8,8 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod arbitrary;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ use meridian_dns_core::{
 /// Name, client network, internal network, place.
 const SITES: [(&str, &str, &str, (f64, f64)); 3] = [
     ("tokyo", "100.64.1.0/24", "100.64.1.128/25", (35.68, 139.69)),
-    ("taipei", "100.64.2.0/24", "100.64.2.128/25", (25.03, 121.56)),
+    ("taipei", "100.64.2.0/24", "100.64.2.0/25", (25.03, 121.56)),
     ("oregon", "100.64.3.0/24", "100.64.3.128/25", (45.52, -122.68)),
 ];
 
@@ -250,7 +252,7 @@ fn shard(text: &str) -> Shard {
     Shard::new(data, ShardHealth::Healthy)
 }
 
-/// A record written as `name ttl type data`; a type without fields of its own has text as its octets.
+/// A record written as `name ttl type data`; a type without fields of its own has a string as its octets.
 pub(crate) fn record(line: &str) -> RecordSet {
     let mut parts = line.splitn(4, ' ');
     let mut part = || parts.next().expect("name, ttl, type, data");
@@ -280,9 +282,12 @@ pub(crate) fn record(line: &str) -> RecordSet {
             target: absolute(fields[1]),
             parameters: BTreeMap::new(),
         }),
+        // One string, as in TXT.
         _ => RecordData::Opaque(Opaque {
             record_type,
-            octets: text.as_bytes().into(),
+            octets: [&[u8::try_from(text.len()).expect("a short text")], text.as_bytes()]
+                .concat()
+                .into(),
         }),
     };
     RecordSet::new(name, ttl, vec![data])
