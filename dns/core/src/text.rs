@@ -27,8 +27,7 @@ pub struct TextRecord<'a> {
 /// Why a text is not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct TextError {
-    /// Line of a zone file at which reading stopped, counted from 1: that of the mistake or the one after
-    /// it. 0 if the text has no lines or the message names the record.
+    /// First line of the zone file's entry, counted from 1; 0 if the text has no lines.
     pub line: usize,
     /// What is wrong.
     pub message: String,

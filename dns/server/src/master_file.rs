@@ -6,16 +6,23 @@
 //! here and not in `dns-core`, because a reader brings a wire library with it; what comes out are plain
 //! record sets.
 //!
-//! What must stay true: no file is opened, and no text makes the reader panic.
+//! What must stay true: no file is opened, and no text ends the program. The reader has been seen to
+//! panic on text that is no zone file, so it gets one entry at a time, and a panic is an error of that
+//! entry.
+
+mod entries;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use domain::base::ToName;
 use domain::base::iana::Class;
 use domain::base::name::Name;
 use domain::base::rdata::ComposeRecordData;
-use domain::zonefile::inplace::{Entry, ScannedRecord, Zonefile};
+use domain::zonefile::inplace::{Entry as Scanned, ScannedRecord, Zonefile};
 use meridian_dns_core::{DnsName, ReadText, RecordSet, RecordType, TextError, TextRecord};
 
+use self::entries::Entries;
 use crate::octets;
 
 /// Reads master-file form.
@@ -82,38 +89,41 @@ fn owner(zone: &DnsName, text: &str) -> Result<DnsName, TextError> {
 /// Reads all records of a text.
 fn read(zone: &DnsName, default_ttl: u32, text: &str) -> Result<Vec<RecordSet>, TextError> {
     let origin = origin(zone).ok_or_else(|| problem(0, format!("{zone} cannot be an origin")))?;
-    let mut file = Zonefile::with_capacity(text.len() + 32);
-    // RFC 2308 section 4: the TTL of records that have none. The line is ours, and is not counted.
-    file.extend_from_slice(format!("$TTL {default_ttl}\n").as_bytes());
-    file.extend_from_slice(text.as_bytes());
-    if !text.ends_with('\n') {
-        file.extend_from_slice(b"\n");
-    }
+    let mut file = Zonefile::new();
     file.set_origin(origin);
     file.set_default_class(Class::IN);
+    // RFC 2308 section 4: the TTL of records that have none.
+    file.extend_from_slice(format!("$TTL {default_ttl}\n").as_bytes());
     let mut sets = Vec::new();
-    loop {
-        match file.next_entry() {
-            Ok(None) => return Ok(sets),
-            Ok(Some(Entry::Record(record))) => sets.push(record_set(&record).map_err(|message| problem(0, message))?),
-            Ok(Some(Entry::Include { path, .. })) => {
-                return Err(problem(
-                    0,
-                    format!("$INCLUDE {path} is not followed; put its records here"),
-                ));
-            }
-            Err(error) => return Err(located(&error.to_string())),
+    for entry in Entries::of(text) {
+        let entry = entry?;
+        file.extend_from_slice(entry.text.as_bytes());
+        if !entry.text.ends_with('\n') {
+            file.extend_from_slice(b"\n");
         }
+        // The reader asserts what it should refuse, as in `$INCLUDE""`. After a panic it is not used again.
+        let read = catch_unwind(AssertUnwindSafe(|| next(&mut file, &mut sets)));
+        read.unwrap_or_else(|_| Err("this entry cannot be read".to_owned()))
+            .map_err(|message| problem(entry.line, message))?;
     }
+    Ok(sets)
 }
 
-/// The reader says `line:column: message`, counted with our own first line.
-fn located(text: &str) -> TextError {
-    let mut parts = text.splitn(3, ':');
-    let line = parts.next().and_then(|line| line.parse::<usize>().ok());
-    match (line, parts.nth(1)) {
-        (Some(line), Some(message)) => problem(line.saturating_sub(1), message.trim()),
-        _ => problem(0, text),
+/// Reads what the file has so far.
+fn next(file: &mut Zonefile, sets: &mut Vec<RecordSet>) -> Result<(), String> {
+    loop {
+        match file.next_entry() {
+            Ok(None) => return Ok(()),
+            Ok(Some(Scanned::Record(record))) => sets.push(record_set(&record)?),
+            Ok(Some(Scanned::Include { path, .. })) => {
+                return Err(format!("$INCLUDE {path} is not followed; put its records here"));
+            }
+            // It says a line and a column first, but counts past the end of the line.
+            Err(error) => {
+                let error = error.to_string();
+                return Err(error.splitn(3, ':').last().unwrap_or(&error).trim().to_owned());
+            }
+        }
     }
 }
 
@@ -276,13 +286,23 @@ mod tests {
 
     #[test]
     fn problems_name_their_line_and_no_file_is_opened() {
-        // The reader looks one word ahead, which after the last word of a line is the next line.
-        file("@ A 192.0.2.1\nb A nonsense more", &["line 2: expected IPv4 address"]);
-        file("@ A 192.0.2.1\nb A nonsense", &["line 3: expected IPv4 address"]);
+        file("@ A nonsense", &["line 1: expected IPv4 address"]);
+        file(
+            "@ A 192.0.2.1\n; two\n\nb A nonsense\nc A 192.0.2.2",
+            &["line 4: expected IPv4 address"],
+        );
+        file(
+            "@ TXT ( a\n b )\nb A nonsense more\n",
+            &["line 3: expected IPv4 address"],
+        );
         file(
             "@ A 192.0.2.1\n$INCLUDE /etc/hostname\n",
-            &["$INCLUDE /etc/hostname is not followed; put its records here"],
+            &["line 2: $INCLUDE /etc/hostname is not followed; put its records here"],
         );
         file("@ CH TXT x\n", &["line 1: different class: CH != IN"]);
+        file(
+            "@ TXT (x\n@ TXT y\n",
+            &["line 1: an entry begins here whose quotes or parentheses are not closed"],
+        );
     }
 }
