@@ -75,7 +75,7 @@ pub struct Reply {
     pub authoritative: bool,
     /// The TC bit: ask again over TCP.
     pub truncated: bool,
-    /// Answer section, records grouped into sets; types unknown to `dns-core` are left out.
+    /// Answer section, records grouped into sets; malformed ones are left out.
     pub answers: Vec<RecordSet>,
     /// Authority section.
     pub authorities: Vec<RecordSet>,
@@ -232,6 +232,7 @@ fn read(server: SocketAddr, reply: &Message) -> Result<Reply, ClientError> {
     let outcome = match code {
         ResponseCode::NoError => Outcome::NoError,
         ResponseCode::NXDomain => Outcome::NxDomain,
+        ResponseCode::YXDomain => Outcome::YxDomain,
         ResponseCode::ServFail => Outcome::ServFail,
         ResponseCode::Refused => Outcome::Refused,
         // 16 has two meanings; the other one is for signed messages, which are never sent here.

@@ -2,8 +2,9 @@
 //!
 //! What must stay true:
 //! - a set of records is sent whole or not at all (RFC 2181 section 9); TC says that a *needed* set is
-//!   missing, of the answer or authority section, and the client asks again over TCP. Additional sets
-//!   that do not fit are left out in silence;
+//!   missing, of the answer or authority section or of a referral's in-domain glue (RFC 9471 section
+//!   2.1), and the client asks again over TCP. Other additional sets that do not fit are left out in
+//!   silence;
 //! - the OPT record always has its place, also in a reply that is cut short;
 //! - RA, AD and Z are never set (RFC 4035 section 3.1.6); RD and CD are copied; the question is
 //!   repeated as it was spelled, and so are the owners that are the question's name (`0x20`).
@@ -13,7 +14,7 @@
 use hickory_proto::ProtoError;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
-use meridian_dns_core::{Answer, RecordSet};
+use meridian_dns_core::{Answer, FindingKind, RecordSet};
 
 use crate::edns::OwnEdns;
 use crate::request::{Asked, HEADER, Request};
@@ -114,7 +115,7 @@ impl Reply<'_> {
             Body::Answer(answer) => {
                 let sections = [&answer.answers, &answer.authorities, &answer.additionals];
                 for (section, sets) in sections.into_iter().enumerate() {
-                    for set in sets {
+                    for (place, set) in sets.iter().enumerate() {
                         let start = encoder.offset();
                         match self.write_set(set, encoder) {
                             Ok(()) => written.counts[section] += u16::try_from(set.data.len()).unwrap_or(u16::MAX),
@@ -122,7 +123,7 @@ impl Reply<'_> {
                                 // Names of the set that is taken back are no targets of pointers any more.
                                 encoder.set_offset(start);
                                 encoder.trim();
-                                written.truncated = section < 2;
+                                written.truncated = section < 2 || is_glue_in(&sets[place..], answer);
                                 return Ok(written);
                             }
                             Err(error) => return Err(error),
@@ -163,6 +164,13 @@ impl Reply<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether one of these sets is glue without which a referral leads nowhere: a name server's addresses
+/// below the delegation itself.
+fn is_glue_in(sets: &[RecordSet], answer: &Answer) -> bool {
+    let referral = answer.findings.last().filter(|last| last.kind == FindingKind::Referral);
+    referral.is_some_and(|referral| sets.iter().any(|set| set.name.is_at_or_below(&referral.name)))
 }
 
 /// The question as it came. Its name goes through the encoder, so that others can point to it.

@@ -16,7 +16,8 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use ipnet::IpNet;
 use meridian_dns_core::{
-    Answer, ClassOrigin, Client, Outcome, RecordData, RecordSet, RecordType, SiteName, Snapshot, answer,
+    Answer, ClassOrigin, Client, Finding, FindingKind, Outcome, RecordData, RecordSet, RecordType, SiteName, Snapshot,
+    answer,
 };
 
 use crate::cookie::{Checked, CookiePolicy};
@@ -108,7 +109,11 @@ pub fn respond(packet: &[u8], arrival: &Arrival<'_>, context: &Context<'_>, out:
     let kind = reply.kind();
     let (lifetime, personal) = match (&reply.content, kind) {
         (_, ReplyKind::Error) => (None, false),
-        (Content::Answer(answer), _) => (lifetime(answer), answer.scope > 0 || arrival.site.is_some()),
+        // The scope says how the answer depends on the subnet; it may depend on the packet's source besides.
+        (Content::Answer(answer), _) => {
+            let personal = answer.scope > 0 || reply.subnet.is_some() || arrival.site.is_some();
+            (lifetime(answer), personal)
+        }
         (Content::Text(_) | Content::Nothing | Content::ComeOverTcp, _) => (Some(0), false),
     };
     let code = reply.code;
@@ -196,14 +201,11 @@ impl<'a> Making<'a> {
             Decision::Drop => return None,
         }
         let decided = self.content();
-        let decision = match (decided.kind(), &decided.content, &self.request.asked) {
-            (ReplyKind::Positive, _, Some(asked)) => rate(Subject::Name(&asked.question.name)),
-            (ReplyKind::Negative, Content::Answer(answer), _) => {
-                let zone = answer.authorities.first().map(|set| &set.name);
-                zone.map_or(Decision::Send, |zone| rate(Subject::NegativesOf(zone)))
-            }
-            _ => rate(Subject::Errors),
-        };
+        let decision = rate(match (&decided.content, &self.request.asked) {
+            (Content::Answer(answer), _) => subject(answer),
+            (Content::Text(_), Some(asked)) => Subject::Name(&asked.question.name),
+            _ => Subject::Errors,
+        });
         match decision {
             Decision::Send => Some(decided),
             Decision::Slip => Some(self.come_over_tcp()),
@@ -262,18 +264,18 @@ impl<'a> Making<'a> {
             return Decided::fault(fault);
         }
         let source = self.arrival.client;
-        let believed = self.context.settings.subnets.trusts(source);
-        let subnet = self.request.options.subnet.filter(|_| believed);
-        // A source prefix of 0 says "do not use my network" (RFC 7871 section 7.1.2).
-        let of_subnet = subnet
-            .filter(|network| network.prefix_len() > 0)
-            .map(|network| network.addr());
-        let of_site = self.arrival.site.and_then(|site| address_of(site, snapshot));
-        let address = of_site.or(of_subnet).unwrap_or(source);
-        let answer = answer(snapshot, &asked.question, Client { address });
+        let subnets = &self.context.settings.subnets;
+        let subnet = self.request.options.subnet;
+        let subnet = subnet.and_then(|network| subnets.heed(source, network));
+        let client = match self.arrival.site.and_then(|site| address_of(site, snapshot)) {
+            Some(of_site) => Client::at(of_site),
+            None => Client { source, subnet },
+        };
+        let answer = answer(snapshot, &asked.question, client);
         let (code, why) = match answer.outcome {
             Outcome::NoError => (ResponseCode::NoError, None),
             Outcome::NxDomain => (ResponseCode::NXDomain, None),
+            Outcome::YxDomain => (ResponseCode::YXDomain, None),
             Outcome::Refused => (ResponseCode::Refused, Some(ExtendedError::NOT_AUTHORITATIVE)),
             Outcome::ServFail => {
                 let complete = snapshot
@@ -287,18 +289,13 @@ impl<'a> Making<'a> {
                 (ResponseCode::ServFail, Some(why))
             }
         };
-        // RFC 7871 section 7.2.1: 0 for a source prefix of 0, also where the answer was chosen by the
-        // address of the packet; and the listener's site is the same for every network.
-        let scope = if of_subnet.is_some() && of_site.is_none() {
-            answer.scope
-        } else {
-            0
-        };
+        // The listener's site is the same for every network.
+        let scope = if client.subnet.is_some() { answer.scope } else { 0 };
         Decided {
             code,
             why,
             content: Content::Answer(answer),
-            subnet: subnet.map(|network| (network, scope)),
+            subnet: subnet.map(|subnet| (subnet.network, scope)),
         }
     }
 
@@ -363,6 +360,38 @@ fn check_cookie(request: &Request<'_>, arrival: &Arrival<'_>, settings: &Setting
     let cookies = settings.cookies.as_ref()?;
     let cookie = request.options.cookie.as_ref()?;
     Some(cookies.check(cookie, arrival.client, arrival.now.unix))
+}
+
+/// What an answer is counted as. Names that were made up below a wildcard or a DNAME, or below a
+/// delegation, count as one, or a flood of them would never find an empty bucket.
+fn subject(answer: &Answer) -> Subject<'_> {
+    let (Some(first), Some(last)) = (answer.findings.first(), answer.findings.last()) else {
+        return Subject::Errors;
+    };
+    match (first, last.kind) {
+        (_, FindingKind::NoData | FindingKind::NameError) if answer.answers.is_empty() => {
+            Subject::NegativesOf(&last.zone)
+        }
+        (
+            Finding {
+                wildcard: Some(wildcard),
+                ..
+            },
+            _,
+        ) => Subject::Name(wildcard),
+        (
+            Finding {
+                kind: FindingKind::SubtreeAlias,
+                name,
+                ..
+            },
+            _,
+        ) => {
+            // The first set is the DNAME.
+            Subject::Name(answer.answers.first().map_or(name, |set| &set.name))
+        }
+        (Finding { name, .. }, _) => Subject::Name(name),
+    }
 }
 
 /// What becomes of types that are not data (RFC 6895 section 3.1); `None` for those that are, and for

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
+use meridian_dns_core::ClientSubnet;
 
 use crate::{Cookies, MAX_UDP_PAYLOAD, RateLimits};
 
@@ -22,7 +23,7 @@ pub struct Settings {
     pub identity: Identity,
     /// The largest reply over UDP and the size our OPT record offers, in octets; at least 512.
     pub udp_payload: u16,
-    /// Whose Client Subnet option is believed.
+    /// Whose Client Subnet option is heeded, and for what.
     pub subnets: SubnetTrust,
     /// Without it the cookie option is ignored.
     pub cookies: Option<Cookies>,
@@ -39,7 +40,7 @@ impl Default for Settings {
         Self {
             identity: Identity::default(),
             udp_payload: MAX_UDP_PAYLOAD,
-            subnets: SubnetTrust::Everybody,
+            subnets: SubnetTrust::default(),
             cookies: None,
             rate: None,
             streams: StreamLimits::default(),
@@ -67,23 +68,33 @@ impl Default for Identity {
     }
 }
 
-/// Whose Client Subnet option (RFC 7871) is believed. Where it is not, the option is ignored and not
+/// Whose Client Subnet option (RFC 7871) is heeded. Where it is not, the option is ignored and not
 /// returned, as if it were not implemented.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SubnetTrust {
-    /// The answer is only advice on which site is near, so a lie harms the liar.
-    Everybody,
-    /// Resolvers in these networks alone (RFC 7871 section 11.3 advises it where answers must not be
-    /// explored by strangers).
-    From(Vec<IpNet>),
+pub struct SubnetTrust {
+    /// Networks of resolvers whose option is believed in every respect: it also decides whether internal
+    /// addresses are told. Nobody's else does, or strangers could read them.
+    pub resolvers: Vec<IpNet>,
+    /// Whether the options of all others choose the nearest site. That is only advice, so a lie harms the
+    /// liar; RFC 7871 section 11.3 advises against it where answers must not be explored.
+    pub strangers: bool,
+}
+
+impl Default for SubnetTrust {
+    /// Everybody's option chooses the site, nobody's tells internal addresses.
+    fn default() -> Self {
+        Self {
+            resolvers: Vec::new(),
+            strangers: true,
+        }
+    }
 }
 
 impl SubnetTrust {
-    pub(crate) fn trusts(&self, source: IpAddr) -> bool {
-        match self {
-            Self::Everybody => true,
-            Self::From(networks) => networks.iter().any(|network| network.contains(&source)),
-        }
+    /// The option of a query from this source, if it is heeded.
+    pub(crate) fn heed(&self, source: IpAddr, network: IpNet) -> Option<ClientSubnet> {
+        let trusted = self.resolvers.iter().any(|resolvers| resolvers.contains(&source));
+        (trusted || self.strangers).then_some(ClientSubnet { network, trusted })
     }
 }
 
@@ -192,8 +203,20 @@ mod tests {
 
     #[test]
     fn subnets_are_believed_from_whom_they_shall_be() {
-        let networks = SubnetTrust::From(vec!["192.0.2.0/24".parse().expect("a network")]);
-        assert!(networks.trusts([192, 0, 2, 9].into()) && !networks.trusts([192, 0, 3, 9].into()));
-        assert!(SubnetTrust::Everybody.trusts([192, 0, 3, 9].into()));
+        let network = |text: &str| text.parse::<IpNet>().expect("a network");
+        let check = |strangers, source: [u8; 4], expected: Option<bool>| {
+            let trust = SubnetTrust {
+                resolvers: vec![network("192.0.2.0/24")],
+                strangers,
+            };
+            let heeded = trust.heed(source.into(), network("198.51.100.0/24"));
+            assert_eq!(heeded.map(|subnet| subnet.trusted), expected, "{strangers} {source:?}");
+        };
+        check(true, [192, 0, 2, 9], Some(true));
+        check(true, [192, 0, 3, 9], Some(false));
+        check(false, [192, 0, 2, 9], Some(true));
+        check(false, [192, 0, 3, 9], None);
+        let default = SubnetTrust::default().heed([192, 0, 2, 9].into(), network("0.0.0.0/0"));
+        assert_eq!(default.map(|subnet| subnet.trusted), Some(false));
     }
 }

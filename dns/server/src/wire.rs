@@ -2,12 +2,16 @@
 //!
 //! What must stay true: a name or record of `dns-core` always has a wire form, because `DnsName`
 //! checks the limits when it is made. The `Result`s here exist because the wire library checks again;
-//! they are passed on, not unwrapped. Types that `dns-core` does not know are left out when reading.
+//! they are passed on, not unwrapped. Types that the wire library would compress have its form, all
+//! others are octets (RFC 3597 section 4 forbids to compress their names).
 
 use hickory_proto::ProtoError;
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, SOA, SRV};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, NULL, SOA, SRV};
 use hickory_proto::rr::{Name, RData, Record};
-use meridian_dns_core::{DnsName, NameError, RecordData, RecordSet, RecordType, Soa, Srv};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use meridian_dns_core::{DnsName, NameError, RecordData, RecordSet, RecordType};
+
+use crate::octets;
 
 /// TTLs are 31 bits wide (RFC 2181 section 8).
 pub(crate) const MAX_TTL: u32 = 0x7fff_ffff;
@@ -25,6 +29,11 @@ pub(crate) fn to_wire(name: &DnsName) -> Result<Name, ProtoError> {
 /// The name as `dns-core` has it, folded to lower case.
 pub(crate) fn from_wire(name: &Name) -> Result<DnsName, NameError> {
     DnsName::from_labels(name.iter())
+}
+
+/// The type by its number.
+pub(crate) fn type_from_wire(record_type: hickory_proto::rr::RecordType) -> RecordType {
+    RecordType::from(u16::from(record_type))
 }
 
 /// The type by its number.
@@ -53,6 +62,18 @@ pub(crate) fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
             ))
         }
         RecordData::Srv(srv) => RData::SRV(SRV::new(srv.priority, srv.weight, srv.port, to_wire(&srv.target)?)),
+        RecordData::Mx(mx) => RData::MX(MX::new(mx.preference, to_wire(&mx.exchange)?)),
+        RecordData::Dname(_) | RecordData::Svcb(_) | RecordData::Https(_) | RecordData::Opaque(_) => {
+            let written = octets::write(data);
+            RData::Unknown {
+                code: type_to_wire(data.record_type()),
+                rdata: if written.is_empty() {
+                    NULL::new()
+                } else {
+                    NULL::with(written)
+                },
+            }
+        }
     })
 }
 
@@ -61,7 +82,7 @@ pub(crate) fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
 pub(crate) fn record_sets(records: &[Record]) -> Result<Vec<RecordSet>, NameError> {
     let mut sets: Vec<RecordSet> = Vec::new();
     for record in records {
-        let Some(data) = data_from_wire(&record.data)? else {
+        let Some(data) = data_from_wire(&record.data) else {
             continue;
         };
         let name = from_wire(&record.name)?;
@@ -74,41 +95,22 @@ pub(crate) fn record_sets(records: &[Record]) -> Result<Vec<RecordSet>, NameErro
         };
         if let Some(set) = sets.iter_mut().find(same) {
             set.ttl = set.ttl.min(record.ttl);
+            set.original_ttl = set.ttl;
             set.data.push(data);
         } else {
-            sets.push(RecordSet {
-                name,
-                ttl: record.ttl,
-                data: vec![data],
-            });
+            sets.push(RecordSet::new(name, record.ttl, vec![data]));
         }
     }
     Ok(sets)
 }
 
-fn data_from_wire(data: &RData) -> Result<Option<RecordData>, NameError> {
-    Ok(Some(match data {
-        RData::A(A(address)) => RecordData::A(*address),
-        RData::AAAA(AAAA(address)) => RecordData::Aaaa(*address),
-        RData::CNAME(CNAME(target)) => RecordData::Cname(from_wire(target)?),
-        RData::NS(NS(server)) => RecordData::Ns(from_wire(server)?),
-        RData::SOA(soa) => RecordData::Soa(Soa {
-            primary: from_wire(&soa.mname)?,
-            mailbox: from_wire(&soa.rname)?,
-            serial: soa.serial,
-            refresh: soa.refresh.unsigned_abs(),
-            retry: soa.retry.unsigned_abs(),
-            expire: soa.expire.unsigned_abs(),
-            minimum: soa.minimum,
-        }),
-        RData::SRV(srv) => RecordData::Srv(Srv {
-            priority: srv.priority,
-            weight: srv.weight,
-            port: srv.port,
-            target: from_wire(&srv.target)?,
-        }),
-        _ => return Ok(None),
-    }))
+/// `None` for data that is malformed, or that is no record's.
+fn data_from_wire(data: &RData) -> Option<RecordData> {
+    let mut written = Vec::new();
+    let mut encoder = BinEncoder::new(&mut written);
+    encoder.set_canonical_form(true);
+    data.emit(&mut encoder).ok()?;
+    octets::read(type_from_wire(data.record_type()), &written)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Source {
                 let cluster = cluster.with_context(|| format!("cluster {name} cannot listen on loopback"))?;
                 Ok(ApiServer::Simulated(cluster))
             }
-            Self::Given(folder) => Given::read(folder, name).map(ApiServer::Given),
+            Self::Given(folder) => Ok(ApiServer::Given(Box::new(Given::read(folder, name)?))),
         }
     }
 }
@@ -47,7 +47,7 @@ impl Source {
 #[derive(Debug)]
 pub(super) enum ApiServer {
     Simulated(SimCluster),
-    Given(Given),
+    Given(Box<Given>),
 }
 
 /// A real one.
@@ -79,7 +79,7 @@ impl ApiServer {
     pub(super) async fn impostor(&self) -> Result<Self> {
         match self {
             Self::Simulated(cluster) => Ok(Self::Simulated(SimCluster::start(cluster.twin()).await?)),
-            Self::Given(given) => Given::read(&given.folder, IMPOSTOR).map(Self::Given),
+            Self::Given(given) => Ok(Self::Given(Box::new(Given::read(&given.folder, IMPOSTOR)?))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The server from outside: one program, because one is linked sooner than ten.
 
+mod answers;
 mod client;
 mod dig;
 mod encrypted;
@@ -11,3 +12,4 @@ mod rate;
 mod stopping;
 mod streams;
 mod support;
+mod zone_file;

@@ -109,8 +109,13 @@ async fn strangers_networks_are_ignored_where_only_some_are_believed() {
         ("127.0.0.0/8", "10.2.0.1", Some(vec![0, 1, 24, 24, 100, 64, 2])),
     ] {
         let network = network.parse().expect("a network");
-        let (_server, address, _) =
-            start_with(|config| config.settings.subnets = SubnetTrust::From(vec![network])).await;
+        let (_server, address, _) = start_with(|config| {
+            config.settings.subnets = SubnetTrust {
+                resolvers: vec![network],
+                strangers: false,
+            };
+        })
+        .await;
         let reply = udp(address, &subnet).await;
         assert_eq!(reply.answers[0].data.to_string(), answer);
         assert_eq!(option(&reply, CLIENT_SUBNET), returned);

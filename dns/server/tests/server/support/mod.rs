@@ -28,6 +28,7 @@ pub(crate) fn snapshot(there: Liveness) -> Snapshot {
         zones: Vec::new(),
         location: None,
         networks: networks.iter().map(|text| text.parse().expect("a network")).collect(),
+        internal_networks: Vec::new(),
         weight: 1,
         liveness,
         traffic: Traffic::Active,
@@ -89,15 +90,7 @@ pub(crate) fn snapshot(there: Liveness) -> Snapshot {
 fn routed(text: &str, shards: &[(&str, ShardData)]) -> NameChange {
     let shards: BTreeMap<_, _> = shards
         .iter()
-        .map(|(site, data)| {
-            (
-                SiteName::new(*site),
-                Shard {
-                    data: data.clone(),
-                    health: ShardHealth::Healthy,
-                },
-            )
-        })
+        .map(|(site, data)| (SiteName::new(*site), Shard::new(data.clone(), ShardHealth::Healthy)))
         .collect();
     let fallback = Fallback::Policy(WhenNoneHealthy::FailOpen);
     NameChange::Set(Arc::new(RoutedName {
@@ -106,6 +99,7 @@ fn routed(text: &str, shards: &[(&str, ShardData)]) -> NameChange {
         shards,
         fallback,
         ipv6: false,
+        https: None,
     }))
 }
 
