@@ -199,7 +199,12 @@ impl Federation {
     }
 
     pub(crate) async fn ask(&self, name: &str) -> Option<Reply> {
-        let question = Query::new(DnsName::parse(name).expect("a name"), RecordType::A);
+        self.ask_for(name, "A").await
+    }
+
+    pub(crate) async fn ask_for(&self, name: &str, record_type: &str) -> Option<Reply> {
+        let record_type = RecordType::from_mnemonic(record_type).expect("a type");
+        let question = Query::new(DnsName::parse(name).expect("a name"), record_type);
         query(self.dns, Transport::Udp, &question, Duration::from_secs(1))
             .await
             .ok()
