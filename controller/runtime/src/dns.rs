@@ -9,8 +9,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ipnet::IpNet;
+use meridian_dns_core::SiteName;
 use meridian_dns_server::{
-    CertificateFiles, CookiePolicy, CookieSecret, Cookies, Listener, Protocol, RateLimits, ServerConfig,
+    CertificateFiles, CookiePolicy, CookieSecret, Cookies, Listener, Protocol, RateLimits, ServerConfig, SubnetTrust,
 };
 
 /// Where the DNS server listens and what it allows.
@@ -38,6 +39,17 @@ pub(crate) struct DnsArgs {
     /// datagram; not for QUIC.
     #[arg(long = "dns-proxied-from", value_name = "NETWORK")]
     proxied_from: Vec<IpNet>,
+    /// An address, UDP and TCP, for the clients of one site alone, such as a cluster's own resolver: that
+    /// site is nearest, whatever the client's address.
+    #[arg(long = "dns-for-site", value_name = "SITE=ADDRESS:PORT", value_parser = of_site)]
+    of_sites: Vec<(String, SocketAddr)>,
+    /// Networks of resolvers whose Client Subnet option is believed in every respect: it also decides
+    /// whether a site's internal addresses are told.
+    #[arg(long = "dns-trusted-resolvers", value_name = "NETWORK")]
+    trusted_resolvers: Vec<IpNet>,
+    /// Ignore the Client Subnet option of all others; otherwise it chooses the nearest site.
+    #[arg(long = "dns-ignore-strangers-subnets")]
+    ignore_strangers: bool,
     /// Limit replies over UDP per client network, against floods of forged sources.
     #[arg(long = "dns-rate-limit")]
     rate_limit: bool,
@@ -50,6 +62,7 @@ impl DnsArgs {
     /// The server's configuration.
     pub(crate) fn config(self) -> ServerConfig {
         let mut config = ServerConfig::new([]);
+        let proxied_from = self.proxied_from;
         for (protocol, addresses) in [
             (Protocol::Plain, self.plain),
             (Protocol::Tls, self.tls),
@@ -59,15 +72,26 @@ impl DnsArgs {
             config.listeners.extend(addresses.into_iter().map(|address| {
                 let mut listener = Listener::new(address, protocol);
                 if protocol != Protocol::Quic {
-                    listener.proxied_from.clone_from(&self.proxied_from);
+                    listener.proxied_from.clone_from(&proxied_from);
                 }
                 listener
             }));
         }
+        config
+            .listeners
+            .extend(self.of_sites.into_iter().map(|(site, address)| Listener {
+                proxied_from: proxied_from.clone(),
+                site: Some(SiteName::new(site)),
+                ..Listener::new(address, Protocol::Plain)
+            }));
         config.certificate = self
             .certificate
             .zip(self.key)
             .map(|(chain, key)| CertificateFiles::new(chain, key));
+        config.settings.subnets = SubnetTrust {
+            resolvers: self.trusted_resolvers,
+            strangers: !self.ignore_strangers,
+        };
         config.settings.rate = self.rate_limit.then(RateLimits::default);
         config.settings.identity.server = self.identifier.map(String::into_bytes);
         config.settings.cookies = CookieSecret::random().map(|current| Cookies {
@@ -77,6 +101,18 @@ impl DnsArgs {
         });
         config
     }
+}
+
+/// A site's name and an address. Names of clusters have no `=`.
+fn of_site(text: &str) -> Result<(String, SocketAddr), String> {
+    let (site, address) = text.split_once('=').ok_or("write it as SITE=ADDRESS:PORT")?;
+    if site.is_empty() {
+        return Err("the site's name is missing".to_owned());
+    }
+    let address = address
+        .parse()
+        .map_err(|_| format!("{address:?} is not an address and a port"))?;
+    Ok((site.to_owned(), address))
 }
 
 #[cfg(test)]
@@ -117,6 +153,29 @@ mod tests {
             let config = parse(&format!("{listener} {files}")).expect("all that is needed");
             assert_eq!((config.listeners.len(), config.certificate.is_some()), (2, true));
         }
+    }
+
+    #[test]
+    fn a_site_may_have_a_listener_of_its_own() {
+        let config = parse("--dns-for-site tokyo=127.0.0.1:5301 --dns-proxied-from 192.0.2.0/24").expect("arguments");
+        let sites: Vec<_> = config
+            .listeners
+            .iter()
+            .map(|listener| (listener.site.as_ref().map(SiteName::as_str), listener.address.port()))
+            .collect();
+        assert_eq!(sites, [(None, 5300), (Some("tokyo"), 5301)]);
+        assert!(config.listeners.iter().all(|listener| listener.proxied_from.len() == 1));
+        for bad in ["tokyo", "=127.0.0.1:5301", "tokyo=127.0.0.1"] {
+            assert!(parse(&format!("--dns-for-site {bad}")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_trusted_and_strangers_are_heeded_unless_it_is_said() {
+        let subnets = |arguments: &str| parse(arguments).expect("good arguments").settings.subnets;
+        assert_eq!(subnets(""), SubnetTrust::default());
+        let told = subnets("--dns-trusted-resolvers 192.0.2.0/24 --dns-ignore-strangers-subnets");
+        assert_eq!((told.resolvers.len(), told.strangers), (1, false));
     }
 
     #[test]

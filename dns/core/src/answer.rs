@@ -131,17 +131,17 @@ impl Answer {
 }
 
 /// Answers one question.
-pub fn answer(snapshot: &Snapshot, question: &Question, client: Client) -> Answer {
+pub fn answer(snapshot: &Snapshot, question: &Question, client: Client<'_>) -> Answer {
     answer_with(snapshot, question, client, &mut Silent)
 }
 
 /// Answers one question, and tells each step as it is taken.
-pub fn answer_with(snapshot: &Snapshot, question: &Question, client: Client, trace: &mut impl Trace) -> Answer {
+pub fn answer_with(snapshot: &Snapshot, question: &Question, client: Client<'_>, trace: &mut impl Trace) -> Answer {
     Walk::new(snapshot, question, client, trace).run()
 }
 
 /// Answers one question, with the steps that led to the answer.
-pub fn explain(snapshot: &Snapshot, question: &Question, client: Client) -> Explanation {
+pub fn explain(snapshot: &Snapshot, question: &Question, client: Client<'_>) -> Explanation {
     let mut recorder = Recorder::default();
     let answer = answer_with(snapshot, question, client, &mut recorder);
     Explanation {

@@ -5,13 +5,14 @@
 //! give the ECS scope: no client of another class is ever covered by it.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::ranges::AddressRanges;
-use crate::{Location, SiteName, Sites};
+use crate::{Client, Location, SiteName, Sites};
 
 /// How a client's class was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum ClassOrigin {
         /// The site that names it.
         site: SiteName,
     },
+    /// The client asked at a listener of that site.
+    Listener(SiteName),
     /// Nothing is known of the client: sites by weight.
     Default,
 }
@@ -45,9 +48,12 @@ pub struct ClientClass {
     pub origin: ClassOrigin,
 }
 
-/// Every address to its class.
+/// Every address to its class, and every site to that of the clients at its listeners.
 #[derive(Debug, Clone)]
-pub struct ClassTable(AddressRanges<Arc<ClientClass>>);
+pub struct ClassTable {
+    ranges: AddressRanges<Arc<ClientClass>>,
+    listeners: BTreeMap<SiteName, ClientClass>,
+}
 
 impl ClassTable {
     /// Compiles the table from the sites' networks. Where two sites name the same network, the first
@@ -69,13 +75,25 @@ impl ClassTable {
             let class = Arc::new(rank(sites, Some(name), origin));
             ranges.overlay(network, class);
         }
-        Self(ranges)
+        let listener = |name: &SiteName| rank(sites, Some(name), ClassOrigin::Listener(name.clone()));
+        Self {
+            ranges,
+            listeners: sites.iter().map(|(name, _)| (name.clone(), listener(name))).collect(),
+        }
+    }
+
+    /// The class of a client, and the scope prefix length within which every client has the same class.
+    pub(crate) fn of(&self, client: &Client<'_>) -> (&ClientClass, u8) {
+        match client.site.and_then(|site| self.listeners.get(site)) {
+            Some(class) => (class, 0),
+            None => self.lookup(client.address()),
+        }
     }
 
     /// The class of an address and the scope prefix length (in the address's own family) within which
     /// every client has the same class.
     pub fn lookup(&self, address: IpAddr) -> (&ClientClass, u8) {
-        let (class, scope) = self.0.lookup(address);
+        let (class, scope) = self.ranges.lookup(address);
         (class, scope)
     }
 }

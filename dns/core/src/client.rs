@@ -8,7 +8,8 @@
 //!
 //! Caches follow from that. The scope of an answer says how it depends on the *option's* address. A
 //! view that was chosen by the packet's source is the same for everything the resolver may ask, so it
-//! adds nothing to the scope; one that was chosen by a trusted option adds its prefix.
+//! adds nothing to the scope; one that was chosen by a trusted option adds its prefix. The site of a
+//! listener is the same for everybody who asks there, so it adds nothing either.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,17 +30,24 @@ pub struct ClientSubnet {
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Client {
+pub struct Client<'a> {
     /// Where the packet came from.
     pub source: IpAddr,
     /// The Client Subnet option, if there was one and the server heeds it.
     pub subnet: Option<ClientSubnet>,
+    /// The site of the listener that was asked, if it is bound to one: that site is nearest, whatever the
+    /// addresses say. It opens no internal view. One that is not known is as good as none.
+    pub site: Option<&'a SiteName>,
 }
 
-impl Client {
+impl Client<'_> {
     /// A client that asks for itself.
     pub const fn at(source: IpAddr) -> Self {
-        Self { source, subnet: None }
+        Self {
+            source,
+            subnet: None,
+            site: None,
+        }
     }
 
     /// The address by which the nearest site is chosen. A source prefix of 0 says "do not use my
@@ -87,7 +95,7 @@ impl ViewTable {
     }
 
     /// The sites whose internal addresses the client is told, and what that adds to the scope.
-    pub(crate) fn lookup(&self, client: &Client) -> (&[SiteName], u8) {
+    pub(crate) fn lookup(&self, client: &Client<'_>) -> (&[SiteName], u8) {
         match client.named_subnet() {
             None => {
                 let (sites, scope) = self.0.lookup(client.source);

@@ -196,6 +196,42 @@ fn clients_in_a_sites_internal_network_are_told_its_internal_addresses() {
     check(&internal(), "100.64.3.200", "web AAAA", &NODATA);
 }
 
+#[test]
+fn at_a_listener_of_a_site_that_site_is_nearest_whoever_asks() {
+    let ours = ["NOERROR /0", "web A 10.1.0.1"];
+    for client in [
+        OREGON,
+        "192.0.2.1",
+        "192.0.2.53 100.64.3.0/24",
+        "192.0.2.53 100.64.3.0/24 trusted",
+    ] {
+        check(&world(), &format!("at tokyo {client}"), "web A", &ours);
+        let unknown = format!("at nowhere {client}");
+        assert_eq!(
+            ask(&world().snapshot(), &unknown, "web A"),
+            ask(&world().snapshot(), client, "web A")
+        );
+    }
+    let next = ["NOERROR /0", "web A 10.2.0.1"];
+    check(&world().dead("tokyo"), &format!("at tokyo {OREGON}"), "web A", &next);
+    // The listener opens no view; the packet's source does, and a trusted option.
+    check(
+        &internal(),
+        "at tokyo 192.0.2.1",
+        "web A",
+        &["NOERROR /1", "web A 10.1.0.1"],
+    );
+    let inside = ["NOERROR /25", "web A 172.16.1.1"];
+    check(&internal(), &format!("at tokyo {INSIDE_TOKYO}"), "web A", &inside);
+    check(
+        &internal(),
+        "at tokyo 192.0.2.53 100.64.1.128/25 trusted",
+        "web A",
+        &inside,
+    );
+    check(&internal(), "at tokyo 192.0.2.53 100.64.1.128/25", "web A", &ours);
+}
+
 /// RFC 7871: the option says where to go; only a trusted resolver's says who may know.
 #[test]
 fn internal_addresses_are_told_by_the_packets_source_or_by_a_trusted_resolver() {

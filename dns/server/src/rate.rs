@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use meridian_dns_core::DnsName;
+use meridian_dns_core::{Answer, DnsName, FindingKind};
 
 /// How many replies a client network gets over UDP. Rates are per second; 0 is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Default for RateLimits {
 pub(crate) enum Subject<'a> {
     /// Anything.
     Client,
-    /// Positive answers of this name.
+    /// Answers and referrals of this name.
     Name(&'a DnsName),
     /// Negative answers of this zone.
     NegativesOf(&'a DnsName),
@@ -73,7 +73,27 @@ pub(crate) enum Subject<'a> {
     Errors,
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// What an answer is counted as. Names that were made up below a wildcard or a DNAME, or below a
+    /// delegation, count as one, or a flood of them would never find an empty bucket.
+    pub(crate) fn of(answer: &'a Answer) -> Self {
+        let (Some(first), Some(last)) = (answer.findings.first(), answer.findings.last()) else {
+            return Self::Errors;
+        };
+        match (&first.wildcard, first.kind, last.kind) {
+            (_, _, FindingKind::NoData | FindingKind::NameError) if answer.answers.is_empty() => {
+                Self::NegativesOf(&last.zone)
+            }
+            (Some(wildcard), ..) => Self::Name(wildcard),
+            // The first set is the DNAME.
+            (None, FindingKind::SubtreeAlias, _) => {
+                let owner = answer.answers.first().map_or(&first.name, |set| &set.name);
+                Self::Name(owner)
+            }
+            (None, ..) => Self::Name(&first.name),
+        }
+    }
+
     fn rate(self, limits: &RateLimits) -> u32 {
         match self {
             Self::Client => limits.all,

@@ -15,10 +15,7 @@ use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use ipnet::IpNet;
-use meridian_dns_core::{
-    Answer, ClassOrigin, Client, Finding, FindingKind, Outcome, RecordData, RecordSet, RecordType, SiteName, Snapshot,
-    answer,
-};
+use meridian_dns_core::{Answer, Client, Outcome, RecordData, RecordSet, RecordType, SiteName, Snapshot, answer};
 
 use crate::cookie::{Checked, CookiePolicy};
 use crate::edns::{OwnEdns, code};
@@ -202,7 +199,7 @@ impl<'a> Making<'a> {
         }
         let decided = self.content();
         let decision = rate(match (&decided.content, &self.request.asked) {
-            (Content::Answer(answer), _) => subject(answer),
+            (Content::Answer(answer), _) => Subject::of(answer),
             (Content::Text(_), Some(asked)) => Subject::Name(&asked.question.name),
             _ => Subject::Errors,
         });
@@ -267,9 +264,10 @@ impl<'a> Making<'a> {
         let subnets = &self.context.settings.subnets;
         let subnet = self.request.options.subnet;
         let subnet = subnet.and_then(|network| subnets.heed(source, network));
-        let client = match self.arrival.site.and_then(|site| address_of(site, snapshot)) {
-            Some(of_site) => Client::at(of_site),
-            None => Client { source, subnet },
+        let client = Client {
+            source,
+            subnet,
+            site: self.arrival.site,
         };
         let answer = answer(snapshot, &asked.question, client);
         let (code, why) = match answer.outcome {
@@ -289,13 +287,11 @@ impl<'a> Making<'a> {
                 (ResponseCode::ServFail, Some(why))
             }
         };
-        // The listener's site is the same for every network.
-        let scope = if client.subnet.is_some() { answer.scope } else { 0 };
         Decided {
             code,
             why,
+            subnet: subnet.map(|subnet| (subnet.network, answer.scope)),
             content: Content::Answer(answer),
-            subnet: subnet.map(|subnet| (subnet.network, scope)),
         }
     }
 
@@ -362,38 +358,6 @@ fn check_cookie(request: &Request<'_>, arrival: &Arrival<'_>, settings: &Setting
     Some(cookies.check(cookie, arrival.client, arrival.now.unix))
 }
 
-/// What an answer is counted as. Names that were made up below a wildcard or a DNAME, or below a
-/// delegation, count as one, or a flood of them would never find an empty bucket.
-fn subject(answer: &Answer) -> Subject<'_> {
-    let (Some(first), Some(last)) = (answer.findings.first(), answer.findings.last()) else {
-        return Subject::Errors;
-    };
-    match (first, last.kind) {
-        (_, FindingKind::NoData | FindingKind::NameError) if answer.answers.is_empty() => {
-            Subject::NegativesOf(&last.zone)
-        }
-        (
-            Finding {
-                wildcard: Some(wildcard),
-                ..
-            },
-            _,
-        ) => Subject::Name(wildcard),
-        (
-            Finding {
-                kind: FindingKind::SubtreeAlias,
-                name,
-                ..
-            },
-            _,
-        ) => {
-            // The first set is the DNAME.
-            Subject::Name(answer.answers.first().map_or(name, |set| &set.name))
-        }
-        (Finding { name, .. }, _) => Subject::Name(name),
-    }
-}
-
 /// What becomes of types that are not data (RFC 6895 section 3.1); `None` for those that are, and for
 /// ANY, which is answered.
 fn meta_type(asked: &Asked<'_>, snapshot: &Snapshot) -> Option<Fault> {
@@ -414,15 +378,6 @@ fn meta_type(asked: &Asked<'_>, snapshot: &Snapshot) -> Option<Fault> {
         129..=255 => Some(Fault::because(ResponseCode::NotImp, ExtendedError::NOT_SUPPORTED)),
         _ => None,
     }
-}
-
-/// An address whose class is the site's, for a listener that is bound to it.
-fn address_of(site: &SiteName, snapshot: &Snapshot) -> Option<IpAddr> {
-    let networks = &snapshot.sites().get(site)?.networks;
-    networks.iter().map(|network| network.addr()).find(|address| {
-        let (class, _) = snapshot.classes().lookup(*address);
-        matches!(&class.origin, ClassOrigin::Network { site: of, .. } if of == site)
-    })
 }
 
 /// The smallest TTL of the answer (RFC 8484 section 5.1), or what its SOA says of a negative one (RFC

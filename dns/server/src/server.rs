@@ -62,7 +62,7 @@ pub struct Listener {
     /// Senders in these networks must put a PROXY header (version 2) in front; nobody else may.
     pub proxied_from: Vec<IpNet>,
     /// All clients of this listener are this site's, whatever their addresses: for a cluster's own
-    /// resolver, which hides its clients. The site needs a network of its own in its configuration.
+    /// resolver, which hides its clients.
     pub site: Option<SiteName>,
 }
 

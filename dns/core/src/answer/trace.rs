@@ -159,6 +159,7 @@ impl fmt::Display for Step {
                 ClassOrigin::Network { network, site } => {
                     write!(f, "client {address} is in network {network} of site {site}")
                 }
+                ClassOrigin::Listener(site) => write!(f, "client {address} asks at a listener of site {site}"),
                 ClassOrigin::Default => write!(f, "client {address} is in no known network; sites by weight"),
             },
             Self::PassedOver { site, why } => write!(f, "site {site} is passed over: {why}"),

@@ -31,7 +31,7 @@ struct Place {
 pub(super) struct Walk<'a, T> {
     snapshot: &'a Snapshot,
     question: &'a Question,
-    client: Client,
+    client: Client<'a>,
     trace: &'a mut T,
     /// How the client's sites are chosen, and the scopes of its class and of its view; made when the
     /// first routed name is met.
@@ -40,7 +40,7 @@ pub(super) struct Walk<'a, T> {
 }
 
 impl<'a, T: Trace> Walk<'a, T> {
-    pub(super) fn new(snapshot: &'a Snapshot, question: &'a Question, client: Client, trace: &'a mut T) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot, question: &'a Question, client: Client<'a>, trace: &'a mut T) -> Self {
         Self {
             snapshot,
             question,
@@ -321,7 +321,7 @@ impl<'a, T: Trace> Walk<'a, T> {
 
     fn chooser(&mut self) -> (Chooser<'a>, u8, u8) {
         *self.chooser.get_or_insert_with(|| {
-            let (class, class_scope) = self.snapshot.classes().lookup(self.client.address());
+            let (class, class_scope) = self.snapshot.classes().of(&self.client);
             let (internal, view_scope): (&[SiteName], u8) = self.snapshot.views().lookup(&self.client);
             let chooser = Chooser {
                 sites: self.snapshot.sites(),

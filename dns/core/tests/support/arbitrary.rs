@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 use meridian_dns_core::{
@@ -243,13 +243,19 @@ pub(crate) fn full_snapshot() -> impl Strategy<Value = Snapshot> {
         .prop_map(|(sites, names, complete, records)| snapshot_of(sites, names, complete, records))
 }
 
-/// With or without an option, trusted or not.
-pub(crate) fn any_client() -> impl Strategy<Value = Client> {
+/// With or without an option, trusted or not, sometimes at a listener of a site.
+pub(crate) fn any_client() -> impl Strategy<Value = Client<'static>> {
+    static LISTENERS: LazyLock<[SiteName; SITES.len()]> = LazyLock::new(|| SITES.map(SiteName::new));
     let subnet = (any_address(), 0_u8..=32, any::<bool>()).prop_map(|(address, length, trusted)| ClientSubnet {
         network: IpNet::new(address, length).expect("a prefix of both families").trunc(),
         trusted,
     });
-    (any_address(), prop::option::weighted(0.7, subnet)).prop_map(|(source, subnet)| Client { source, subnet })
+    let site = prop::option::weighted(0.2, 0..SITES.len()).prop_map(|site| site.map(|site| &LISTENERS[site]));
+    (any_address(), prop::option::weighted(0.7, subnet), site).prop_map(|(source, subnet, site)| Client {
+        source,
+        subnet,
+        site,
+    })
 }
 
 pub(crate) fn any_address() -> impl Strategy<Value = IpAddr> {

@@ -294,15 +294,20 @@ pub(crate) fn record(line: &str) -> RecordSet {
 }
 
 /// A client that asks through a resolver: `source subnet`, with `trusted` behind it if the resolver is;
-/// or one that asks for itself.
-pub(crate) fn client(text: &str) -> Client {
-    let mut parts = text.split(' ');
+/// or one that asks for itself. Before it, `at SITE` for a listener of that site.
+pub(crate) fn client(text: &str) -> Client<'static> {
+    let mut parts = text.split(' ').peekable();
+    let site = parts.next_if_eq(&"at").and_then(|_| parts.next());
     let source = parts.next().expect("a source").parse().expect("an address");
     let subnet = parts.next().map(|network| ClientSubnet {
         network: network.parse().expect("a network"),
         trusted: parts.next() == Some("trusted"),
     });
-    Client { source, subnet }
+    Client {
+        source,
+        subnet,
+        site: site.map(|name| &*Box::leak(Box::new(SiteName::new(name)))),
+    }
 }
 
 /// Reads a question: a name and a type.

@@ -217,6 +217,7 @@ async fn proxy_headers_are_needed_from_some_and_refused_from_others() {
 #[tokio::test]
 async fn a_listener_of_a_site_serves_that_sites_clients() {
     let query = Packet::ask("web.example.test");
+    // The option is returned, with the scope of an answer that is the same for all.
     let subnet = Packet {
         opt: Some((0, 1232, vec![0, 8, 0, 7, 0, 1, 24, 0, 100, 64, 1])),
         ..query.clone()
@@ -225,5 +226,7 @@ async fn a_listener_of_a_site_serves_that_sites_clients() {
         let (_server, address, _) = start_with(|config| config.listeners[0].site = Some(SiteName::new(site))).await;
         assert_eq!(over_udp(address, &query.bytes(1)).await.as_deref(), Some(expected));
         assert_eq!(over_udp(address, &subnet.bytes(1)).await.as_deref(), Some(expected));
+        let (reply, _) = subnet.over_udp(address).await;
+        assert_eq!(reply[reply.len() - 7..], [0, 1, 24, 0, 100, 64, 1]);
     }
 }
