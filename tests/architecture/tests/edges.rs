@@ -67,6 +67,7 @@ const EDGES: &[Edges] = &[
             "meridian-controller-probe",
             "meridian-dns-core",
             "meridian-dns-server",
+            "meridian-envtest",
             "meridian-federation-api",
             "meridian-federation-core",
             "meridian-simcluster",

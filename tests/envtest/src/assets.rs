@@ -26,6 +26,11 @@ impl Assets {
         folder.map(|folder| Assets::in_folder(Path::new(&folder))).transpose()
     }
 
+    /// Whether garbage collection, namespace termination and service accounts will work.
+    pub fn has_controllers(&self) -> bool {
+        self.controller_manager.is_some()
+    }
+
     /// The programs in `folder`.
     pub fn in_folder(folder: &Path) -> anyhow::Result<Assets> {
         let program = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());

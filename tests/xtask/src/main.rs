@@ -145,15 +145,15 @@ fn is_named(variable: impl Fn(&str) -> Option<OsString>) -> bool {
 /// What runs on a real control plane.
 fn real_steps(filter: Option<&str>) -> Vec<Step> {
     let package = "meridian-kube-conformance";
-    let mut suite = Step::cargo(
-        "conformance",
-        &["test", "--locked", "-p", package, "--test", "conformance"],
-    )
-    .counting();
-    if let Some(filter) = filter {
-        suite = suite.argument(filter);
-    }
-    vec![suite]
+    let suite = ["test", "--locked", "-p", package, "--test", "conformance"];
+    let story = ["test", "--locked", "-p", "meridian", "--test", "real_api_servers"];
+    let steps = [("conformance", &suite), ("story", &story)];
+    let steps = steps.map(|(name, arguments)| Step::cargo(name, arguments).counting());
+    let with_filter = |step: Step| match filter {
+        Some(filter) => step.argument(filter),
+        None => step,
+    };
+    steps.map(with_filter).into()
 }
 
 fn bench_steps() -> Vec<Step> {
@@ -218,7 +218,10 @@ mod tests {
         assert!(!named("KUBEBUILDER_ASSETS", "") && !named("KUBECONFIG", "config"));
         assert_eq!(
             lines(&real_steps(Some("watching"))),
-            ["cargo test --locked -p meridian-kube-conformance --test conformance watching"]
+            [
+                "cargo test --locked -p meridian-kube-conformance --test conformance watching",
+                "cargo test --locked -p meridian --test real_api_servers watching",
+            ]
         );
     }
 }

@@ -38,7 +38,7 @@ impl Source {
                 let cluster = cluster.with_context(|| format!("cluster {name} cannot listen on loopback"))?;
                 Ok(ApiServer::Simulated(cluster))
             }
-            Self::Given(folder) => Ok(ApiServer::Given(Box::new(Given::read(folder, name)?))),
+            Self::Given(folder) => Given::read(folder, name).map(ApiServer::given),
         }
     }
 }
@@ -59,6 +59,10 @@ pub(super) struct Given {
 }
 
 impl ApiServer {
+    fn given(given: Given) -> Self {
+        Self::Given(Box::new(given))
+    }
+
     /// Where it listens.
     pub(super) fn address(&self) -> SocketAddr {
         match self {
@@ -79,7 +83,7 @@ impl ApiServer {
     pub(super) async fn impostor(&self) -> Result<Self> {
         match self {
             Self::Simulated(cluster) => Ok(Self::Simulated(SimCluster::start(cluster.twin()).await?)),
-            Self::Given(given) => Ok(Self::Given(Box::new(Given::read(&given.folder, IMPOSTOR)?))),
+            Self::Given(given) => Given::read(&given.folder, IMPOSTOR).map(Self::given),
         }
     }
 
