@@ -94,7 +94,7 @@ async fn what_is_invalid_is_refused_with_its_field() {
     .await;
     check(
         "discovery.k8s.io/v1/endpointslices",
-        json!({"addressType": "IPv4", "endpoints": [{"addresses": ["::1"]}, {"addresses": []}]}),
+        json!({"addressType": "IPv4", "endpoints": [{"addresses": ["2001:db8::1"]}, {"addresses": []}]}),
         &[
             ("endpoints[0].addresses[0]", "must be a valid IPv4 address"),
             ("endpoints[1].addresses", "must contain at least 1 address"),

@@ -24,7 +24,7 @@ async fn objects_from_birth_to_death() {
     let Some(kubectl) = Kubectl::start("objects").await else {
         return;
     };
-    kubectl.check("get namespaces", "", "kube-system   Active").await;
+    kubectl.check("get namespaces", "", "kube-system       Active").await;
     kubectl.check("create -f -", SERVICE, "service/web created").await;
     kubectl.check_failure("create -f -", SERVICE, "AlreadyExists").await;
     kubectl.check("get service web", "", "ClusterIP   10.96.").await;

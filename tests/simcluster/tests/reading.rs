@@ -23,8 +23,9 @@ async fn a_new_cluster_has_its_namespaces_and_an_identity() {
     let (_one, client) = cluster().await;
     let (_two, other) = cluster().await;
     let namespaces = Api::<Namespace>::all(client).list(&Default::default()).await.unwrap();
-    assert_eq!(names(&namespaces.items), ["default", "kube-public", "kube-system"]);
-    let mine = &namespaces.items[2];
+    let initial = ["default", "kube-node-lease", "kube-public", "kube-system"];
+    assert_eq!(names(&namespaces.items), initial);
+    let mine = &namespaces.items[3];
     let theirs = Api::<Namespace>::all(other).get("kube-system").await.unwrap();
     assert_ne!(mine.uid().unwrap(), theirs.uid().unwrap());
     assert_eq!(mine.uid().unwrap().len(), 36);

@@ -126,7 +126,7 @@ async fn clients_prove_who_they_are_by_token_or_certificate() {
         .list(&Default::default())
         .await
         .unwrap();
-    assert_eq!(spaces.items.len(), 3);
+    assert_eq!(spaces.items.len(), 4);
     let trust = Api::<ConfigMap>::default_namespaced(admin)
         .get("kube-root-ca.crt")
         .await

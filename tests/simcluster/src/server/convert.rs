@@ -1,7 +1,8 @@
 //! One object in the versions of its kind.
 //!
 //! What must stay true: an object is stored as it was last written and converted when it is read, so
-//! a new version needs no migration; converting there and back changes nothing.
+//! a new version needs no migration; converting there and back changes nothing. What a custom kind learned
+//! about its fields since then, its defaults and what it no longer knows, shows in every object that is read.
 
 use std::borrow::Cow;
 
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::kinds::Kind;
 use super::object;
+use super::schema;
 use super::stored::Stored;
 
 /// Fields whose names differ between the Events of the core group and of `events.k8s.io`.
@@ -42,12 +44,19 @@ pub(crate) fn value(kind: &Kind, object: &Stored) -> Value {
         }
         value["apiVersion"] = json!(version);
     }
+    if is_older_than_fields(kind, object) {
+        schema::renew(kind, &mut value);
+    }
     value
 }
 
-/// The same as bytes, which are those of the store unless the version differs.
+fn is_older_than_fields(kind: &Kind, object: &Stored) -> bool {
+    object.version < kind.fields_since
+}
+
+/// The same as bytes, which are those of the store unless the version or the schema differs.
 pub(crate) fn json<'o>(kind: &Kind, object: &'o Stored) -> Cow<'o, [u8]> {
-    match object.is_in(&kind.api_version()) {
+    match object.is_in(&kind.api_version()) && !is_older_than_fields(kind, object) {
         true => Cow::Borrowed(object.json()),
         // Writing a `Value` into memory cannot fail.
         false => Cow::Owned(serde_json::to_vec(&value(kind, object)).unwrap_or_default()),

@@ -251,11 +251,17 @@ pub(crate) fn establish(registry: &Registry, definition: &mut Value, now: &Value
 /// Serves what `definition` defines, and nothing of it when `removed`.
 pub(crate) fn register(state: &mut State, definition: &Value, removed: bool) {
     let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let kinds = match removed || !is_established(definition) {
+    let mut kinds = match removed || !is_established(definition) {
         true => Vec::new(),
         false => kinds_of(definition),
     };
     let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
+    for kind in &mut kinds {
+        let before = state.registry.get(group, &kind.version, plural);
+        if let Some(before) = before.filter(|before| before.has_fields_of(kind)) {
+            kind.fields_since = before.fields_since;
+        }
+    }
     state.registry.replace_custom(group, plural, kinds);
 }
 
@@ -292,12 +298,18 @@ fn kinds_of(definition: &Value) -> Vec<Kind> {
                 has_generation: true,
                 stored: true,
                 fields: Fields::Schema(Arc::new(schema.unwrap_or_default())),
+                fields_since: version_of(definition),
                 columns: object::items(version.get("additionalPrinterColumns"))
                     .map(column)
                     .collect(),
             }
         })
         .collect()
+}
+
+fn version_of(definition: &Value) -> u64 {
+    let version = object::resource_version(definition);
+    version.and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 fn column(column: &Value) -> PrinterColumn {

@@ -59,7 +59,7 @@ impl Options {
                 dry_run: Some(query.text("dryRun").to_owned())
                     .filter(|stage| !stage.is_empty())
                     .map(|stage| vec![stage]),
-                grace_period_seconds: query.number("gracePeriodSeconds")?.map(u64::cast_signed),
+                grace_period_seconds: period(query.text("gracePeriodSeconds"))?,
                 orphan_dependents: query.flag("orphanDependents")?,
                 propagation_policy: Some(query.text("propagationPolicy").to_owned())
                     .filter(|policy| !policy.is_empty()),
@@ -109,6 +109,15 @@ impl Options {
             return Err(Failure::conflict(kind, name, &why));
         }
         Ok(())
+    }
+}
+
+/// A grace period in a query, which may be negative.
+fn period(text: &str) -> Outcome<Option<i64>> {
+    let wrong = |_| Failure::bad_request(format!("invalid value for parameter gracePeriodSeconds: {text:?}"));
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(wrong),
     }
 }
 

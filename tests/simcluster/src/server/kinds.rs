@@ -67,6 +67,8 @@ pub(crate) struct Kind {
     /// Whether there are such objects; the others are questions that are only asked.
     pub(crate) stored: bool,
     pub(crate) fields: Fields,
+    /// The version at which the fields became these: what was stored before may lack defaults.
+    pub(crate) fields_since: u64,
     pub(crate) columns: Vec<PrinterColumn>,
 }
 
@@ -95,6 +97,14 @@ impl Kind {
     /// Whether the kind was defined by a CustomResourceDefinition.
     pub(crate) fn is_custom(&self) -> bool {
         matches!(self.fields, Fields::Schema(_))
+    }
+
+    /// Whether `other` has the same schema.
+    pub(crate) fn has_fields_of(&self, other: &Kind) -> bool {
+        match (&self.fields, &other.fields) {
+            (Fields::Schema(mine), Fields::Schema(others)) => mine == others,
+            _ => false,
+        }
     }
 
     pub(crate) fn is(&self, group: &str, kind: &str) -> bool {
@@ -354,6 +364,7 @@ fn kind<T: DeserializeOwned + Serialize>(
         has_generation: traits.contains(&Trait::Generation),
         stored: !traits.contains(&Trait::Question),
         fields: Fields::Typed(round_trip::<T>),
+        fields_since: 0,
         columns: Vec::new(),
     }
 }

@@ -7,7 +7,7 @@
 //! serve, tls, patience   connections and dispatch     health   probes
 //! access/    who sends a request, and whether they may
 //! resource   verbs            request, protobuf   reading     discovery, openapi
-//! list watch delete patch scale     follow, garbage, namespaces   what follows from writes
+//! list watch delete patch scale binding     follow, garbage, namespaces   what follows from writes
 //! write      the one road into the store
 //! body convert                what is written, and in which version
 //! managed merge fields shape  ownership and merging
@@ -18,6 +18,7 @@
 
 mod access;
 mod addresses;
+mod binding;
 mod body;
 mod clock;
 mod columns;
@@ -259,7 +260,8 @@ impl SimCluster {
 
 /// What a cluster has from the start: what every one has, then the objects given.
 fn populate(state: &mut State, server: &Server, objects: Vec<Value>) -> status::Outcome<()> {
-    let namespaces = ["default", "kube-system", "kube-public"].map(|name| json!({"metadata": {"name": name}}));
+    let namespaces =
+        ["default", "kube-system", "kube-public", "kube-node-lease"].map(|name| json!({"metadata": {"name": name}}));
     let roles = (rbac::GROUP, "clusterroles");
     let bindings = (rbac::GROUP, "clusterrolebindings");
     let own = namespaces.into_iter().map(|object| (("", "namespaces"), object));

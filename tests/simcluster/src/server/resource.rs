@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::access::attributes::Attributes;
 use super::access::user::User;
+use super::binding;
 use super::body::check_body;
 use super::delete::{self, Options};
 use super::kinds::Kind;
@@ -115,6 +116,7 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
         "" => true,
         "status" => kind.has_status,
         "scale" => kind.scale.is_some(),
+        "binding" => kind.is("", "Pod") && call.method == Method::POST,
         "finalize" => kind.is("", "Namespace") && call.method == Method::PUT,
         _ => false,
     };
@@ -124,6 +126,11 @@ pub(crate) fn handle(store: &Arc<Store>, call: &Call) -> Outcome<Answer> {
     let target = target(&kind, call)?;
     if path.subresource == "scale" {
         return scale(store, call, &target);
+    }
+    if path.subresource == "binding" {
+        let body = body(call)?;
+        let bound = store.write(|state| binding::bind(state, &target, &body))?;
+        return object(201, &bound);
     }
     match (&call.method, path.name.is_empty()) {
         (&Method::GET | &Method::HEAD, true) => read_many(store, call, &kind),

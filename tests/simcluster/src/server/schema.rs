@@ -47,6 +47,14 @@ pub(crate) fn conform(kind: &Kind, object: &mut Value) -> Outcome<Vec<String>> {
     Ok(dropped)
 }
 
+/// Makes an object that was stored under another schema one of this.
+pub(crate) fn renew(kind: &Kind, object: &mut Value) {
+    if let Fields::Schema(schema) = &kind.fields {
+        prune(object, schema, true, "", &mut Vec::new());
+        fill_defaults(object, schema);
+    }
+}
+
 /// Empty maps and lists of the metadata are never shown.
 fn drop_empty(object: &mut Value) {
     let meta = object::meta_mut(object);

@@ -1,7 +1,7 @@
 //! The state of a server, behind its lock.
 //!
 //! What must stay true: every write takes the next resourceVersion, and only `put` and `remove` write.
-//! The index of owners always agrees with the objects. Whatever a write leaves to be done (`garbage.rs`) is
+//! The index of owners and the addresses of Services always agree with the objects. Whatever a write leaves to be done (`garbage.rs`) is
 //! noted in that same write, so nothing is missed.
 //!
 //! Refused: one sequence per kind (real servers number all kinds together and clients may not rely on less),
@@ -24,6 +24,9 @@ use super::kinds::Registry;
 pub(crate) use super::objects::Key;
 use super::objects::Objects;
 use super::stored::Stored;
+
+/// Where objects with addresses are filed.
+const SERVICES: &str = "services";
 
 /// What a write may have consequences for.
 #[derive(Clone, Debug)]
@@ -158,8 +161,13 @@ impl State {
 
     /// Stores `object` under the next version and returns it as stored.
     pub(crate) fn put(&mut self, key: Key, mut object: Value) -> Arc<Stored> {
-        let object = self.stamp(&mut object);
-        let before = self.objects.insert(key.clone(), object.clone());
+        let stored = self.stamp(&mut object);
+        let before = self.objects.insert(key.clone(), stored.clone());
+        if *key.resource == *SERVICES {
+            let before = before.as_ref().map(|before| before.value());
+            self.addresses.follow(&key, before.as_ref(), Some(&object));
+        }
+        let object = stored;
         if let Some(before) = &before {
             self.unindex(&key, before);
         }
@@ -178,7 +186,11 @@ impl State {
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Arc<Stored>> {
         let before = self.objects.remove(key)?;
         self.unindex(key, &before);
-        let last = self.stamp(&mut before.value());
+        let mut value = before.value();
+        if *key.resource == *SERVICES {
+            self.addresses.follow(key, Some(&value), None);
+        }
+        let last = self.stamp(&mut value);
         self.duties.push(Duty::Gone(key.clone(), last.clone()));
         self.record(key.clone(), last.clone(), Some(before), true);
         Some(last)

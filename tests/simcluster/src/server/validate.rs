@@ -8,6 +8,7 @@
 //! are those that manifests and controllers run into: identity, references, numbers, immutable fields.
 
 mod cron;
+mod events;
 mod meta;
 mod names;
 mod networking;
@@ -32,6 +33,11 @@ pub(crate) fn create(kind: &Kind, value: &Value) -> Outcome<()> {
     names::name(kind, object::name(value), &mut causes);
     meta::create(kind, value, &mut causes);
     content(kind, value, &mut causes);
+    if kind.is("events.k8s.io", "Event") {
+        events::new_event(value, &mut causes);
+    } else if kind.is("", "Pod") {
+        pods::placement(&value["spec"], &mut causes);
+    }
     finish(kind, value, &causes)
 }
 
@@ -75,7 +81,7 @@ fn content(kind: &Kind, value: &Value, causes: &mut Vec<Cause>) {
         (_, "ConfigMap") => settings::config_map(value, causes),
         (_, "Secret") => settings::secret(value, causes),
         (_, "Lease") => settings::lease(value, causes),
-        (_, "Event") => settings::event(value, causes),
+        (_, "Event") => events::event(value, causes),
         (_, "Role" | "ClusterRole") => settings::role(kind, value, causes),
         (_, "RoleBinding" | "ClusterRoleBinding") => settings::role_binding(kind, value, causes),
         (_, "CustomResourceDefinition") => super::crd::validate(value, causes),

@@ -68,6 +68,11 @@ impl Target {
         self.subresource == "status"
     }
 
+    /// Whether a pod is put on a node, which no other write can do.
+    fn is_binding(&self) -> bool {
+        self.subresource == "binding"
+    }
+
     /// The manager to record for this write.
     pub(crate) fn writer(&self, apply: bool) -> Writer {
         Writer {
@@ -157,10 +162,17 @@ pub(crate) fn create(state: &mut State, target: &Target, mut new: Value, ownersh
     if kind.is("apiextensions.k8s.io", "CustomResourceDefinition") {
         crd::establish(&state.registry, &mut new, &state.timestamp());
     }
-    if kind.is("", "Service") {
-        state.addresses.complete(&mut new);
-    }
+    complete(state, target, &key, &mut new)?;
     store(state, target, key, new)
+}
+
+/// Gives a Service its addresses, once nothing else is wrong with it. Nobody has applied them, so nobody owns them.
+fn complete(state: &mut State, target: &Target, key: &Key, new: &mut Value) -> Outcome<()> {
+    if !target.kind.is("", "Service") {
+        return Ok(());
+    }
+    let completed = state.addresses.complete(key, new);
+    completed.map_err(|causes| Failure::invalid(&target.kind, object::name(new), &causes))
 }
 
 fn check_namespace(state: &State, target: &Target, name: &str) -> Outcome<()> {
@@ -214,11 +226,6 @@ pub(crate) fn change(
         addresses::keep(live, &mut new);
     }
     defaults::fill(kind, &mut new);
-    if kind.is("", "Service") {
-        state.addresses.complete(&mut new);
-    }
-    validate::update(kind, live, &new)?;
-    escalation::check(state, target, Some(live), &new)?;
     let mut delta = merge::compare(live, &new, &Shape::of(kind));
     keep_own_part(target, &mut delta.changed);
     let now = state.timestamp();
@@ -242,7 +249,13 @@ pub(crate) fn change(
             managers
         }
     };
+    // A conflict is told before anything else that is wrong with what was applied.
+    if !target.is_binding() {
+        validate::update(kind, live, &new)?;
+    }
+    escalation::check(state, target, Some(live), &new)?;
     managers.store(&mut new);
+    complete(state, target, &target.key(), &mut new)?;
     if kind.has_generation && spec_changed(kind, live, &new) {
         let before = object::meta(live, "generation").and_then(Value::as_i64);
         new["metadata"]["generation"] = json!(before.unwrap_or_default() + 1);
@@ -270,7 +283,9 @@ fn take_over(target: &Target, live: &Value, new: &mut Value) {
             _ => new["spec"] = live["spec"].clone(),
         }
     }
-    if target.is_status() {
+    if target.is_binding() {
+        // Made from the live pod by the server itself.
+    } else if target.is_status() {
         let status = new.get("status").cloned();
         *new = live.clone();
         match status {

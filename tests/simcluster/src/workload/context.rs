@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -52,6 +53,13 @@ impl<K> Namespaced for K where
         + Sync
         + 'static
 {
+}
+
+/// Names an owner as what controls an object, and what waits for it in a deletion in the foreground.
+pub(crate) fn controlled_by<K: Namespaced>(owner: &K) -> Option<Vec<OwnerReference>> {
+    let mut reference = owner.controller_owner_ref(&())?;
+    reference.block_owner_deletion = Some(true);
+    Some(vec![reference])
 }
 
 /// Parameters that name who writes.

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec};
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use serde_json::json;
 
-use super::context::Context;
+use super::context::{Context, controlled_by};
 use super::pods::template_hash;
 use super::progress;
 use super::rollout::{Limits, Size, rolling};
@@ -187,7 +187,7 @@ impl Rollout {
         set.metadata.namespace = self.deployment.namespace();
         set.metadata.labels = Some(labels.clone());
         set.metadata.annotations = Some(annotations);
-        set.metadata.owner_references = self.deployment.controller_owner_ref(&()).map(|owner| vec![owner]);
+        set.metadata.owner_references = controlled_by(&*self.deployment);
         set.spec = Some(ReplicaSetSpec {
             min_ready_seconds: self.spec.min_ready_seconds,
             replicas: Some(replicas),

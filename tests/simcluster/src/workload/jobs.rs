@@ -190,7 +190,7 @@ fn new_pods(context: &Context, job: &Job, spec: &JobSpec, pods: &Pods, missing: 
             .map(|index| (index, indexed_name(job, pods, index)))
             .collect()
     } else {
-        pods::free_names(job, &pods.all, missing)
+        pods::free_names(context, job, &pods.all, missing)
     };
     let made = names.into_iter().map(|(number, name)| {
         let mut pod = pods::from_template(context, job, &spec.template, &name, number);

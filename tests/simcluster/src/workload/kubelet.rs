@@ -15,6 +15,7 @@ use super::context::Context;
 use super::objects::Place;
 use super::pod_status::{self, Containers, View};
 use super::pods::{self, short_hash};
+use super::scheduler::{self, Verdict};
 use super::script::{PodScript, is_stopped};
 
 /// Addresses in the pod network of a cluster.
@@ -82,6 +83,10 @@ impl Kubelet {
         }
         if pods::is_over(&pod) {
             self.end(place);
+            return;
+        }
+        // One that runs already has its place, whatever nodes came or changed since.
+        if pods::phase(&pod) == "Pending" && scheduler::verdict(&self.context, &pod) != Verdict::Runs {
             return;
         }
         let uid = pod.uid().unwrap_or_default();

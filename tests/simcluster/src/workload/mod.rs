@@ -13,6 +13,7 @@
 //! deployments, rollout, progress   Deployment -> ReplicaSets, and its status
 //! replicasets statefulsets         -> Pods
 //! daemonsets jobs                  -> Pods
+//! scheduler                        Pods without a node -> their node
 //! kubelet, pod_status              Pods run, become ready, end
 //! nodes                            Nodes, and which of them takes a pod
 //! backends, slices, endpoints      Service + Pods -> EndpointSlices, Endpoints
@@ -41,6 +42,7 @@ mod pods;
 mod progress;
 mod replicasets;
 mod rollout;
+mod scheduler;
 mod script;
 mod slices;
 mod statefulsets;
@@ -135,6 +137,7 @@ impl Workloads {
         ));
         tasks.spawn(control(context.clone(), |cache| &*cache.jobs, jobs::reconcile));
         tasks.spawn(nodes::run(context.clone()));
+        tasks.spawn(scheduler::run(context.clone()));
         tasks.spawn(kubelet::run(context.clone()));
         tasks.spawn(backends::run(context.clone()));
         tasks.spawn(balancer::run(context, open));

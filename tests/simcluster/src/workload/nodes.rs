@@ -18,10 +18,13 @@ use super::WorkloadOptions;
 use super::context::{Context, RETRY_AFTER, patch_params, post_params};
 use super::pods::short_hash;
 use super::script::is_stopped;
-use super::status::{Says, conditions, says_the_same};
+use super::status::{Says, conditions, find, says_the_same};
 
 /// The version kubelets say they have.
 const KUBELET: &str = "v1.33.0";
+
+/// Taints of nodes that are not ready.
+const TROUBLE: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 
 /// Nodes to make.
 #[derive(Clone, Debug)]
@@ -106,6 +109,16 @@ pub(crate) async fn run(context: Context) {
             let Some(node) = context.cache.nodes.get(&place) else {
                 continue;
             };
+            if let Some(taints) = without_trouble(&node) {
+                let change = json!({
+                    "metadata": {"resourceVersion": node.resource_version()},
+                    "spec": {"taints": taints},
+                });
+                let patched = api
+                    .patch(&node.name_any(), &patch_params(), &Patch::Merge(change))
+                    .await;
+                context.note("taints", &*node, patched.map(drop));
+            }
             let status = status_of(&node);
             if says_the_same(&status, &json!(node.status)) {
                 continue;
@@ -115,6 +128,16 @@ pub(crate) async fn run(context: Context) {
             context.note("status", &*node, patched.map(drop));
         }
     }
+}
+
+/// The taints of a node that is ready, if it has one that says the opposite: API servers give new nodes such
+/// a taint, which goes when their kubelet reports.
+fn without_trouble(node: &Node) -> Option<Vec<Taint>> {
+    let taints = node.spec.as_ref()?.taints.clone()?;
+    let ready = find(&json!(node.status), "Ready").is_some_and(|ready| ready["status"] == "True");
+    let mut kept = taints.clone();
+    kept.retain(|taint| !TROUBLE.contains(&taint.key.as_str()));
+    (ready && !is_stopped(node) && kept.len() < taints.len()).then_some(kept)
 }
 
 fn status_of(node: &Node) -> Value {
@@ -193,7 +216,9 @@ pub(crate) fn takes(node: &Node, pod: &PodSpec, more: &[Toleration]) -> bool {
             ..Taint::default()
         });
     }
-    let mut repelling = taints.iter().filter(|taint| taint.effect != "PreferNoSchedule");
+    // A node that is not ready yet will be, as soon as its kubelet here has said so.
+    let repels = |taint: &&Taint| taint.effect != "PreferNoSchedule" && !TROUBLE.contains(&taint.key.as_str());
+    let mut repelling = taints.iter().filter(repels);
     selector.all(|(key, value)| node.labels().get(key) == Some(value))
         && repelling.all(|taint| {
             let mut tolerations = pod.tolerations.iter().flatten().chain(more);

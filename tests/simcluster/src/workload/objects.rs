@@ -6,12 +6,16 @@
 //!
 //! Refused: the reflector store of kube-runtime, which can only be searched from end to end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
+
+/// How many objects that went are remembered; much later a name may come again.
+const REMEMBERED: usize = 512;
 
 /// Namespace and name.
 pub(crate) type Place = (String, String);
@@ -36,6 +40,8 @@ struct State<K> {
     listed: BTreeMap<Place, Arc<K>>,
     /// UIDs of objects deleted here, until the watch tells.
     deleted: BTreeSet<String>,
+    /// Hashes of the places of the last objects that went.
+    gone: VecDeque<u64>,
 }
 
 /// What an event did.
@@ -56,6 +62,7 @@ impl<K> Default for Objects<K> {
                 owned: BTreeMap::new(),
                 listed: BTreeMap::new(),
                 deleted: BTreeSet::new(),
+                gone: VecDeque::new(),
             }),
         }
     }
@@ -104,6 +111,7 @@ impl<K: Resource<DynamicType = ()>> Objects<K> {
                 let same = |known: &&Arc<K>| known.uid() == object.uid();
                 if state.objects.get(&place).filter(same).is_some() {
                     state.take(&place);
+                    state.remember(&place);
                 }
                 return Effect::One(Some(slim(object)), None);
             }
@@ -118,12 +126,18 @@ impl<K: Resource<DynamicType = ()>> Objects<K> {
         // When it is not there any more, the watch was faster and nothing is on the way.
         if uid.is_some() && state.objects.get(&place).is_some_and(|known| known.uid() == uid) {
             state.take(&place);
+            state.remember(&place);
             state.deleted.extend(uid);
         }
     }
 
     pub(crate) fn get(&self, place: &Place) -> Option<Arc<K>> {
         self.read().objects.get(place).cloned()
+    }
+
+    /// Whether an object was here and went not long ago.
+    pub(crate) fn went(&self, place: &Place) -> bool {
+        self.read().gone.contains(&hash(place))
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<K>> {
@@ -161,6 +175,13 @@ impl<K: Resource<DynamicType = ()>> State<K> {
         before
     }
 
+    fn remember(&mut self, place: &Place) {
+        if self.gone.len() >= REMEMBERED {
+            self.gone.pop_front();
+        }
+        self.gone.push_back(hash(place));
+    }
+
     fn take(&mut self, place: &Place) -> Option<Arc<K>> {
         let before = self.objects.remove(place)?;
         if let Some(owner) = controller(&*before)
@@ -173,6 +194,12 @@ impl<K: Resource<DynamicType = ()>> State<K> {
         }
         Some(before)
     }
+}
+
+fn hash(place: &Place) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    place.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn controller(object: &impl ResourceExt) -> Option<String> {

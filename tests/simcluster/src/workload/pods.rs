@@ -12,15 +12,14 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodTemplateSpec};
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::context::{Context, Namespaced};
-use super::nodes;
+use super::context::{Context, Namespaced, controlled_by};
+use super::{nodes, scheduler};
 
 /// The label by which revisions of StatefulSets and DaemonSets are told apart.
 pub(crate) const REVISION_LABEL: &str = "controller-revision-hash";
 
-/// A short name for any text; the same text has the same name in every process.
-pub(crate) fn short_hash(text: &str, letters: usize) -> String {
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// A number for any text; the same text has the same number in every process.
+pub(crate) fn hash(text: &str) -> u64 {
     // FNV-1a.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in text.bytes() {
@@ -29,7 +28,13 @@ pub(crate) fn short_hash(text: &str, letters: usize) -> String {
     // Its last step leaves texts that differ in their last byte close together.
     hash ^= hash >> 29;
     hash = hash.wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash ^= hash >> 32;
+    hash ^ (hash >> 32)
+}
+
+/// A short name for any text; the same text has the same name in every process.
+pub(crate) fn short_hash(text: &str, letters: usize) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut hash = hash(text);
     let mut letter = || {
         let index = (hash % LETTERS.len() as u64) as usize;
         hash /= LETTERS.len() as u64;
@@ -49,11 +54,22 @@ pub(crate) fn pod_name(owner: &impl ResourceExt, number: &impl ToString) -> Stri
     format!("{}-{}", owner.name_any(), short_hash(&own, 5))
 }
 
-/// The first `count` names of an owner's pods that are not taken, with their numbers.
-pub(crate) fn free_names(owner: &impl ResourceExt, taken: &[Arc<Pod>], count: usize) -> Vec<(usize, String)> {
+/// The first `count` names of an owner's pods that are not taken, nor were by one that has just gone, with
+/// their numbers: a pod that replaces another is told apart from it.
+pub(crate) fn free_names(
+    context: &Context,
+    owner: &impl ResourceExt,
+    taken: &[Arc<Pod>],
+    count: usize,
+) -> Vec<(usize, String)> {
     let taken: BTreeSet<String> = taken.iter().map(|pod| pod.name_any()).collect();
+    let namespace = owner.namespace().unwrap_or_default();
+    let went = |name: &String| context.cache.pods.went(&(namespace.clone(), name.clone()));
     let names = (0..).map(|number: usize| (number, pod_name(owner, &number)));
-    names.filter(|(_, name)| !taken.contains(name)).take(count).collect()
+    names
+        .filter(|(_, name)| !taken.contains(name) && !went(name))
+        .take(count)
+        .collect()
 }
 
 /// A pod as the template of its owner says, on a node if there is one for it. `number` spreads the pods
@@ -72,10 +88,11 @@ pub(crate) fn from_template<K: Namespaced>(
         status: None,
     };
     pod.metadata.name = Some(name.to_owned());
+    pod.metadata.generate_name = Some(format!("{}-", owner.name_any()));
     pod.metadata.namespace = owner.namespace();
-    pod.metadata.owner_references = owner.controller_owner_ref(&()).map(|owner| vec![owner]);
+    pod.metadata.owner_references = controlled_by(owner);
     let spec = pod.spec.get_or_insert_with(PodSpec::default);
-    if spec.node_name.is_none() {
+    if spec.node_name.is_none() && scheduler::is_ours(spec) {
         spec.node_name = nodes::choose(&context.cache.nodes.all(), spec, number);
     }
     pod

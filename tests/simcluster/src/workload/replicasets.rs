@@ -29,7 +29,7 @@ pub(crate) async fn reconcile(context: Context, set: Arc<ReplicaSet>) {
     }
 
     let template = spec.template.unwrap_or_default();
-    for (number, name) in pods::free_names(&*set, &owned, wanted.saturating_sub(active.len())) {
+    for (number, name) in pods::free_names(&context, &*set, &owned, wanted.saturating_sub(active.len())) {
         let pod = pods::from_template(&context, &*set, &template, &name, number);
         context.create(&pod).await;
     }

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
 use super::backends::{Backend, by_ports, labels};
-use super::context::Context;
+use super::context::{Context, controlled_by};
 use super::pods::pod_name as computed_name;
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -60,6 +60,7 @@ pub(crate) async fn reconcile(context: &Context, service: &Service, backends: &[
             ..EndpointSlice::default()
         };
         slice.metadata.name = Some(name);
+        slice.metadata.generate_name = Some(format!("{}-", service.name_any()));
         slice.metadata.namespace = service.namespace();
         context.create(&filled(service, slice, content)).await;
     }
@@ -77,7 +78,7 @@ fn filled(service: &Service, mut slice: EndpointSlice, content: Content) -> Endp
     labels.insert(SERVICE_LABEL.to_owned(), service.name_any());
     labels.insert(MANAGED_BY_LABEL.to_owned(), CONTROLLER.to_owned());
     slice.metadata.labels = Some(labels);
-    slice.metadata.owner_references = service.controller_owner_ref(&()).map(|owner| vec![owner]);
+    slice.metadata.owner_references = controlled_by(service);
     if content.ports != slice.ports.clone().unwrap_or_default() {
         slice.ports = Some(content.ports);
     }

@@ -152,6 +152,14 @@ fn volume(map: &mut Map<String, Value>) {
 pub(super) fn admit(value: &mut Value) {
     let class = class_of(value);
     value["status"]["qosClass"] = json!(class);
+    if object::items(value.pointer("/spec/schedulingGates")).next().is_some() {
+        value["status"]["conditions"] = json!([{
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+        }]);
+    }
     let spec = child(object_mut(value), "spec");
     if spec.get("priorityClassName").is_none() {
         set(spec, "priority", json!(0));

@@ -11,7 +11,9 @@ pub(super) fn service(value: &mut Value) {
     let spec = object_mut(&mut value["spec"]);
     set(spec, "type", json!("ClusterIP"));
     set(spec, "sessionAffinity", json!("None"));
-    if spec["sessionAffinity"] == json!("ClientIP") {
+    if spec["sessionAffinity"] == json!("None") {
+        spec.remove("sessionAffinityConfig");
+    } else if spec["sessionAffinity"] == json!("ClientIP") {
         let config = child(spec, "sessionAffinityConfig");
         set(child(config, "clientIP"), "timeoutSeconds", json!(10_800));
     }

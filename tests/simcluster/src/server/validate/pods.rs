@@ -175,6 +175,14 @@ fn resources(resources: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
+/// A new pod cannot be on a node and wait for one.
+pub(super) fn placement(spec: &Value, causes: &mut Vec<Cause>) {
+    if !is_empty(spec, "schedulingGates") && !text(spec, "nodeName").is_empty() {
+        let why = "cannot be set until all schedulingGates have been cleared";
+        causes.push(Cause::forbidden("spec.nodeName", why));
+    }
+}
+
 /// What of a pod may not change: nearly everything.
 pub(super) fn changes(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
     let (old, new) = (&old["spec"], &new["spec"]);

@@ -3,7 +3,7 @@
 //! What must stay true: a Service keeps its cluster addresses for life, except across ExternalName,
 //! which has none.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
@@ -104,11 +104,6 @@ fn session_affinity(spec: &Value, causes: &mut Vec<Cause>) {
         return;
     };
     let path = "spec.sessionAffinityConfig";
-    if text(spec, "sessionAffinity") != "ClientIP" {
-        let why = "must not be set when session affinity is None";
-        causes.push(Cause::forbidden(path, why));
-        return;
-    }
     let seconds = config.pointer("/clientIP/timeoutSeconds").and_then(Value::as_i64);
     if let Some(seconds) = seconds.filter(|seconds| !(1..=86_400).contains(seconds)) {
         let why = "must be greater than 0 and less than 86400";
@@ -188,7 +183,9 @@ pub(super) fn endpoints(value: &Value, causes: &mut Vec<Cause>) {
         }
         for list in ["addresses", "notReadyAddresses"] {
             for (path, found) in items(subset, list, &path) {
-                address(&format!("{path}.ip"), text(found, "ip"), causes);
+                let (path, ip) = (format!("{path}.ip"), text(found, "ip"));
+                address(&path, ip, causes);
+                reachable(&path, ip, causes);
             }
         }
         let several = items(subset, "ports", "").count() > 1;
@@ -199,6 +196,39 @@ pub(super) fn endpoints(value: &Value, causes: &mut Vec<Cause>) {
             rules::port_number(port, "port", &path, causes);
             rules::one_of(port, "protocol", &path, &PROTOCOLS, causes);
         }
+    }
+}
+
+/// Refuses addresses that mean something else on every node.
+fn reachable(path: &str, text: &str, causes: &mut Vec<Cause>) {
+    let Ok(found) = text.parse::<IpAddr>() else {
+        return;
+    };
+    let link_local = match found {
+        IpAddr::V4(found) => found.is_link_local(),
+        IpAddr::V6(found) => found.is_unicast_link_local(),
+    };
+    let link_local_multicast = match found {
+        IpAddr::V4(found) => found.octets()[..3] == [224, 0, 0],
+        IpAddr::V6(found) => found.segments()[0] & 0xff0f == 0xff02,
+    };
+    let refused = [
+        (found.is_unspecified(), format!("may not be unspecified ({text})")),
+        (
+            found.is_loopback(),
+            "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned(),
+        ),
+        (
+            link_local,
+            "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned(),
+        ),
+        (
+            link_local_multicast,
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned(),
+        ),
+    ];
+    for (_, why) in refused.iter().filter(|(refused, _)| *refused) {
+        causes.push(Cause::invalid(path, &json!(text), why));
     }
 }
 
@@ -233,6 +263,9 @@ pub(super) fn endpoint_slice(value: &Value, causes: &mut Vec<Cause>) {
                 _ => None,
             };
             names::check(&path, found, why, causes);
+            if kind != "FQDN" {
+                reachable(&path, found, causes);
+            }
         }
         let hostname = text(endpoint, "hostname");
         if !hostname.is_empty() {

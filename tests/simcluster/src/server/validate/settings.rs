@@ -93,21 +93,6 @@ pub(super) fn lease(value: &Value, causes: &mut Vec<Cause>) {
     rules::not_negative(spec, &["leaseTransitions"], "spec", causes);
 }
 
-/// An Event is beside what it is about, or in `default` if that has no namespace.
-pub(super) fn event(value: &Value, causes: &mut Vec<Cause>) {
-    let about = value.get("involvedObject").or_else(|| value.get("regarding"));
-    let about = about.map_or("", |about| text(about, "namespace"));
-    let own = object::text(value, "namespace").unwrap_or_default();
-    let fits = match about {
-        "" => matches!(own, "default" | "kube-system"),
-        about => about == own,
-    };
-    if !fits {
-        let why = "does not match event.namespace";
-        causes.push(Cause::invalid("involvedObject.namespace", &json!(about), why));
-    }
-}
-
 pub(super) fn role(kind: &Kind, value: &Value, causes: &mut Vec<Cause>) {
     for (path, rule) in items(value, "rules", "") {
         let mut require = |field: &str, why: &str| {
