@@ -192,7 +192,7 @@ impl Index {
             dirty.zones = true;
             return;
         };
-        let problem = match parse::zone(&object) {
+        let problem = match parse::zone(&object, self.text_reader.as_deref()) {
             Ok(zone) => {
                 if self.world.zones.get(&name) != Some(&zone) {
                     self.world.zones.insert(name.clone(), zone);

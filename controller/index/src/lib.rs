@@ -21,8 +21,9 @@ mod status;
 mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use meridian_dns_core::NameDelta;
+use meridian_dns_core::{NameDelta, ReadText};
 use meridian_federation_api as api;
 use meridian_federation_core::{
     ClusterFacts, ClusterHealth, ClusterName, HealthSettings, NameTable, ServiceKey, World,
@@ -49,6 +50,7 @@ pub struct Index {
     problems: BTreeMap<(&'static str, String), ParseError>,
     facts: BTreeMap<ClusterName, ClusterFacts>,
     listed: Listed,
+    text_reader: Option<Arc<dyn ReadText>>,
     sync: sync::SyncState,
 }
 
@@ -86,8 +88,17 @@ impl Index {
             problems: BTreeMap::new(),
             facts: BTreeMap::new(),
             listed: Listed::default(),
+            text_reader: None,
             sync: sync::SyncState::new(control_plane.into()),
         }
+    }
+
+    /// With a reader for the static records of zones. Without one, a zone that has some is refused: records
+    /// are read by a wire library, which the index does not have.
+    #[must_use]
+    pub fn with_text_reader(mut self, reader: Arc<dyn ReadText>) -> Self {
+        self.text_reader = Some(reader);
+        self
     }
 
     /// What is known of the federation.

@@ -10,7 +10,9 @@ use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
-use meridian_dns_core::{DnsName, Location, NameServer, Traffic, WhenNoneHealthy};
+use meridian_dns_core::{
+    DnsName, Location, MINIMUM_TTL, NameServer, ReadText, StaticRecords, TextRecord, Traffic, WhenNoneHealthy,
+};
 use meridian_federation_api as api;
 use meridian_federation_core::{
     Cluster, ClusterName, DnsZone, NodePlace, Route, Service, ServiceKey, ServicePort, Slice,
@@ -192,8 +194,37 @@ fn domain_name(field: &str, text: &str) -> Result<DnsName, ParseError> {
     DnsName::parse(text).map_err(|error| bad(field, error))
 }
 
-/// A DNSZone, with the defaults of what it leaves open.
-pub fn zone(object: &api::DNSZone) -> Result<DnsZone, ParseError> {
+/// The static records of a DNSZone.
+fn static_records(
+    spec: &api::DNSZoneSpec,
+    domain: &DnsName,
+    ttl: u32,
+    reader: Option<&dyn ReadText>,
+) -> Result<StaticRecords, ParseError> {
+    if spec.records.is_empty() && spec.zone_file.is_none() {
+        return Ok(StaticRecords::default());
+    }
+    let reader = reader.ok_or_else(|| bad("spec.records", "static records are not served by this program"))?;
+    let mut records = Vec::new();
+    for (index, set) in spec.records.iter().enumerate() {
+        let text = TextRecord {
+            name: &set.name,
+            record_type: &set.kind,
+            ttl: set.ttl.and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(ttl),
+            data: &set.data,
+        };
+        let read = reader.record(domain, &text);
+        records.push(read.map_err(|error| bad(format!("spec.records[{index}]"), error))?);
+    }
+    if let Some(file) = &spec.zone_file {
+        let read = reader.zone_file(domain, ttl, file);
+        records.extend(read.map_err(|error| bad("spec.zoneFile", error))?);
+    }
+    StaticRecords::new(domain, records).map_err(|error| bad("spec.records, spec.zoneFile", error))
+}
+
+/// A DNSZone, with the defaults of what it leaves open. Its static records are read by the reader.
+pub fn zone(object: &api::DNSZone, reader: Option<&dyn ReadText>) -> Result<DnsZone, ParseError> {
     let spec = &object.spec;
     let domain = domain_name("spec.domain", &spec.domain)?;
     let mut name_servers = Vec::new();
@@ -226,6 +257,7 @@ pub fn zone(object: &api::DNSZone) -> Result<DnsZone, ParseError> {
     let seconds =
         |value: Option<i32>, default: u32| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default);
     let ttl = seconds(Some(spec.ttl), 30);
+    let records = static_records(spec, &domain, ttl, reader)?.into();
     Ok(DnsZone {
         federation: spec.federation.clone(),
         ttl,
@@ -248,6 +280,8 @@ pub fn zone(object: &api::DNSZone) -> Result<DnsZone, ParseError> {
                 return Err(bad("spec.whenNoneHealthy.target", "type Fallback needs a target"));
             }
         },
+        minimum_ttl: seconds(Some(spec.minimum_ttl), MINIMUM_TTL),
+        records,
         domain,
     })
 }

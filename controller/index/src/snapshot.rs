@@ -1,6 +1,6 @@
 //! From the world to what the server answers from: only what became dirty is made anew.
 
-use meridian_dns_core::{DnsName, NameDelta, Snapshot, Soa, Zone};
+use meridian_dns_core::{DnsName, NameDelta, Snapshot, Soa, Zone, serial};
 use meridian_federation_core::{DnsZone, Timestamp, sites};
 
 use crate::{Dirty, Index};
@@ -59,16 +59,23 @@ impl Index {
                     } else {
                         existing.with_head(soa(zone, next_serial(serial, now)), zone.name_servers.clone())
                     };
+                    let made = if **existing.records() == *zone.records {
+                        made
+                    } else {
+                        let serial = next_serial(made.soa().serial, now);
+                        made.with_records(zone.records.clone(), serial)
+                    };
                     made.with_complete(complete)
                 }
                 None => {
                     let serial = next_serial(0, now);
                     Zone::new(zone.domain.clone(), soa(zone, serial), zone.name_servers.clone())
+                        .with_records(zone.records.clone(), serial)
                         .with(&self.names.names_in(&zone.domain), serial)
                         .with_complete(complete)
                 }
             };
-            snapshot = snapshot.with_zone(made);
+            snapshot = snapshot.with_zone(made.with_minimum_ttl(zone.minimum_ttl));
         }
         snapshot
     }
@@ -95,13 +102,7 @@ fn soa(zone: &DnsZone, serial: u32) -> Soa {
 /// restart that lost the last one (as long as there is less than one change a second on average).
 fn next_serial(previous: u32, now: Timestamp) -> u32 {
     let seconds = u32::try_from(now.0 / 1000 % (1 << 32)).unwrap_or(0);
-    // RFC 1982: greater means ahead by less than half the circle.
-    let clock_is_ahead = seconds.wrapping_sub(previous) < (1 << 31) && seconds != previous;
-    if previous == 0 || clock_is_ahead {
-        seconds.max(1)
-    } else {
-        previous.wrapping_add(1).max(1)
-    }
+    serial::next(previous, seconds)
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use meridian_controller_index::Event;
+use meridian_dns_core::{DnsName, ReadText, RecordData, RecordSet, TextError, TextRecord};
 use meridian_federation_core::Timestamp;
 use serde_json::{Value, json};
 use support::{
@@ -323,4 +326,92 @@ fn a_bad_route_keeps_the_good_one_and_is_told() {
     fixture.routes(Event::Delete(never));
     fixture.routes(Event::Delete(route_object("www", "nginx", &[])));
     assert!(fixture.index.world().routes_of.is_empty());
+}
+
+/// Reads addresses; the real reader is that of the DNS server.
+#[derive(Debug)]
+struct Addresses;
+
+impl ReadText for Addresses {
+    fn record(&self, zone: &DnsName, record: &TextRecord<'_>) -> Result<RecordSet, TextError> {
+        let wrong = |message: String| TextError { line: 0, message };
+        let name = zone.prepend(record.name).map_err(|error| wrong(error.to_string()))?;
+        let addresses = record.data.iter().map(|text| text.parse().map(RecordData::A));
+        let data = addresses
+            .collect::<Result<_, _>>()
+            .map_err(|_| wrong("no address".to_owned()))?;
+        Ok(RecordSet::new(name, record.ttl, data))
+    }
+
+    fn zone_file(&self, zone: &DnsName, ttl: u32, text: &str) -> Result<Vec<RecordSet>, TextError> {
+        let record = |line: &str| {
+            let (name, data) = line.split_once(' ').expect("a name and an address");
+            let data = [data.to_owned()];
+            self.record(
+                zone,
+                &TextRecord {
+                    name,
+                    record_type: "A",
+                    ttl,
+                    data: &data,
+                },
+            )
+        };
+        text.lines().map(record).collect()
+    }
+}
+
+#[test]
+fn static_records_come_and_go_with_the_zone_and_a_bad_one_changes_nothing() {
+    let mut fixture = serving();
+    fixture.index = fixture.index.with_text_reader(Arc::new(Addresses));
+    let records = |records: Value, file: Value| {
+        let object = with(zone_object("main", "example.com"), "/spec/records", records);
+        Event::Apply(with(object, "/spec/zoneFile", file))
+    };
+    let host = |name: &str, address: &str| json!({"name": name, "type": "A", "data": [address]});
+    let before = fixture.serial();
+    fixture.zones(records(json!([host("a", "192.0.2.7")]), json!("b 192.0.2.8")));
+    fixture.check("a.example.com", "A 192.0.2.7");
+    fixture.check("b.example.com", "A 192.0.2.8");
+    fixture.check(GLOBAL, "A 192.0.2.1");
+    assert_eq!(fixture.serial(), before + 1);
+    // The same again is no change, and what cannot be read leaves what was there.
+    assert_eq!(
+        fixture.zones(records(json!([host("a", "192.0.2.7")]), json!("b 192.0.2.8"))),
+        nothing()
+    );
+    for (bad, field) in [
+        (json!([host("c", "nonsense")]), "spec.records[0]: no address"),
+        (
+            json!([host("c", "192.0.2.9"), host("d..e", "192.0.2.9")]),
+            "spec.records[1]: \"d..e.example.com\" has an empty label; remove the extra dot",
+        ),
+    ] {
+        fixture.zones(records(bad, json!("b 192.0.2.8")));
+        let problem = fixture.index.problem("DNSZone", "main").map(ToString::to_string);
+        assert_eq!(problem.as_deref(), Some(field));
+        fixture.check("a.example.com", "A 192.0.2.7");
+        fixture.check("c.example.com", "NXDOMAIN");
+    }
+    fixture.zones(records(json!([]), json!("b 192.0.2.9")));
+    fixture.check("a.example.com", "NXDOMAIN");
+    fixture.check("b.example.com", "A 192.0.2.9");
+    assert_eq!(fixture.serial(), before + 2);
+}
+
+#[test]
+fn a_host_name_that_static_records_take_is_an_issue_of_its_route() {
+    let mut fixture = serving();
+    fixture.index = fixture.index.with_text_reader(Arc::new(Addresses));
+    let zone = |records: Value| Event::Apply(with(zone_object("main", "example.com"), "/spec/records", records));
+    fixture.routes(Event::Apply(route_object("www", "nginx", &["www.example.com"])));
+    fixture.check("www.example.com", "A 192.0.2.1");
+    fixture.zones(zone(json!([{"name": "www", "type": "A", "data": ["192.0.2.7"]}])));
+    fixture.check("www.example.com", "A 192.0.2.7");
+    let issues = |fixture: &Fixture| fixture.index.names().issues(&nginx()).count();
+    assert_eq!(issues(&fixture), 1);
+    fixture.zones(zone(json!([])));
+    fixture.check("www.example.com", "A 192.0.2.1");
+    assert_eq!(issues(&fixture), 0);
 }

@@ -12,7 +12,7 @@ use futures::stream::{BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use kube::{Client, ResourceExt};
 use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, StepEnd, WatchFailure};
-use meridian_dns_server::Table;
+use meridian_dns_server::{MasterFile, Table};
 use meridian_federation_api as api;
 use meridian_federation_core::{ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, probe_targets};
 use tokio::sync::{broadcast, mpsc};
@@ -133,7 +133,8 @@ impl Loop {
         let mut sources = SelectAll::new();
         sources.push(receive(queue));
         Self {
-            index: Index::new(config.control_plane.clone(), config.settings.clone()),
+            index: Index::new(config.control_plane.clone(), config.settings.clone())
+                .with_text_reader(Arc::new(MasterFile)),
             table: config.table,
             context: MemberContext {
                 host: config.host,

@@ -5,6 +5,7 @@
 mod clock;
 mod controller;
 mod demo;
+mod dns;
 mod host;
 mod member;
 mod message;
@@ -38,7 +39,7 @@ enum Command {
     /// Show a federated name leading each client to its nearest healthy cluster, on loopback.
     Demo(demo::DemoArgs),
     /// Run the controller and the DNS server for a host cluster.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Print the custom resource definitions, ready for `kubectl apply -f -`.
     Crd,
 }
@@ -77,7 +78,7 @@ fn execute(command: Command) -> Result<bool> {
     runtime.block_on(async {
         match command {
             Command::Demo(args) => demo::run(args).await,
-            Command::Run(args) => run::run(args).await.map(|()| true),
+            Command::Run(args) => run::run(*args).await.map(|()| true),
             Command::Crd => run::print_crds().map(|()| true),
         }
     })

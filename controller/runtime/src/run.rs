@@ -1,6 +1,5 @@
 //! `meridian run`: the controller and the DNS server for a host cluster, until a signal ends them.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -8,12 +7,13 @@ use clap::Args;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
-use meridian_dns_server::{DnsServer, ServerConfig, Table};
+use meridian_dns_server::{DnsServer, Table};
 use meridian_federation_core::HealthSettings;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::controller::{Controller, ControllerConfig};
+use crate::dns::DnsArgs;
 
 /// Arguments of `meridian run`.
 #[derive(Debug, Args)]
@@ -24,9 +24,8 @@ pub(crate) struct RunArgs {
     /// Context of the kubeconfig; its current one, if not given.
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     context: Option<String>,
-    /// Addresses of the DNS server, UDP and TCP each.
-    #[arg(long, default_value = "127.0.0.1:5300", value_name = "ADDRESS:PORT")]
-    dns: Vec<SocketAddr>,
+    #[command(flatten)]
+    dns: DnsArgs,
     /// Id of this control plane, the mark on everything it creates; the UID of the host's kube-system
     /// namespace, if not given.
     #[arg(long, value_name = "ID")]
@@ -36,7 +35,7 @@ pub(crate) struct RunArgs {
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let table = Table::default();
-    let mut server = DnsServer::bind(ServerConfig::new(args.dns), table.clone()).await?;
+    let mut server = DnsServer::bind(args.dns.config(), table.clone()).await?;
     let host = host_client(args.kubeconfig, args.context).await?;
     let control_plane = match args.control_plane {
         Some(id) => id,

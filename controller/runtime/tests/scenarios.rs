@@ -261,3 +261,86 @@ async fn a_network_that_is_none_is_said_and_the_last_good_one_stays() {
     })
     .await;
 }
+
+/// A zone's own records stand beside the names of services; a bad one is said and changes nothing.
+#[tokio::test]
+async fn static_records_are_served_beside_services_and_a_bad_one_changes_nothing() {
+    let mut federation = with_namespace(1).await;
+    federation.federate_service("web", everywhere()).await;
+    let patch = async |federation: &Federation, spec: serde_json::Value| {
+        let spec = json!({"spec": spec});
+        federation
+            .patch("meridian.dev/v1alpha1", "DNSZone", None, "zone", spec)
+            .await;
+    };
+    let records = json!([
+        {"name": "@", "type": "MX", "data": ["10 mail"]},
+        {"name": "mail", "type": "A", "ttl": 300, "data": ["192.0.2.25"]},
+        {"name": "*.pages", "type": "CNAME", "data": ["mail"]},
+    ]);
+    let zone_file = "$TTL 120\ntext TXT \"one\" \"two\"\nchild NS ns.child\nns.child A 192.0.2.53\n";
+    patch(&federation, json!({"records": records, "zoneFile": zone_file})).await;
+    federation.start();
+    let lines = async |name: &str, record_type: &str| {
+        let reply = federation.ask_for(name, record_type).await?;
+        let sections = [&reply.answers, &reply.authorities, &reply.additionals];
+        let sets = sections.into_iter().flatten();
+        Some((reply.outcome, sets.map(ToString::to_string).collect::<Vec<_>>()))
+    };
+    let mail = "mail.example.test. 300 IN A 192.0.2.25";
+    for (name, record_type, expected) in [
+        (
+            "example.test",
+            "MX",
+            vec!["example.test. 30 IN MX 10 mail.example.test.", mail],
+        ),
+        (
+            "a.pages.example.test",
+            "A",
+            vec!["a.pages.example.test. 30 IN CNAME mail.example.test.", mail],
+        ),
+        (
+            "text.example.test",
+            "TXT",
+            vec!["text.example.test. 120 IN TXT \"one\" \"two\""],
+        ),
+        (
+            "www.child.example.test",
+            "A",
+            vec![
+                "child.example.test. 120 IN NS ns.child.example.test.",
+                "ns.child.example.test. 120 IN A 192.0.2.53",
+            ],
+        ),
+    ] {
+        let expected: Vec<_> = expected.into_iter().map(str::to_owned).collect();
+        eventually(name, async || {
+            lines(name, record_type).await == Some((Outcome::NoError, expected.clone()))
+        })
+        .await;
+    }
+    eventually("the service beside them", async || {
+        let reply = federation.ask("web.shop.prod.svc.example.test").await;
+        reply.is_some_and(|reply| reply.outcome == Outcome::NoError)
+    })
+    .await;
+    patch(
+        &federation,
+        json!({"records": [{"name": "mail", "type": "A", "data": ["nonsense"]}]}),
+    )
+    .await;
+    let zones = objects(&federation.host, "meridian.dev/v1alpha1", "DNSZone", None);
+    eventually("refused by name", async || {
+        let condition = federation.condition(&zones, "zone", "Accepted").await;
+        condition.is_some_and(|(status, _, message)| status == "False" && message.contains("spec.records[0]"))
+    })
+    .await;
+    let kept = lines("mail.example.test", "A").await;
+    assert_eq!(kept, Some((Outcome::NoError, vec![mail.to_owned()])));
+    patch(&federation, json!({"records": [], "zoneFile": null})).await;
+    eventually("gone", async || {
+        let reply = federation.ask("mail.example.test").await;
+        reply.is_some_and(|reply| reply.outcome == Outcome::NxDomain)
+    })
+    .await;
+}

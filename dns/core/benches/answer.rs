@@ -40,10 +40,7 @@ fn shard(number: u32, site: u8, healthy: bool) -> Shard {
     } else {
         ShardHealth::Unhealthy("no endpoints".to_owned())
     };
-    Shard {
-        data: ShardData::Addresses(addresses),
-        health,
-    }
+    Shard::new(ShardData::Addresses(addresses), health)
 }
 
 /// Of each service: the global name with every site, and a region's and a zone's name whose one site
@@ -56,6 +53,7 @@ fn snapshot((names, count): (u32, u8)) -> Snapshot {
             zones: Vec::new(),
             location: Location::new(place, place),
             networks: vec![format!("100.{number}.0.0/16").parse().expect("a network")],
+            internal_networks: Vec::new(),
             weight: 100,
             liveness: Liveness::Alive,
             traffic: Traffic::Active,
@@ -69,6 +67,7 @@ fn snapshot((names, count): (u32, u8)) -> Snapshot {
             shards,
             fallback,
             ipv6: false,
+            https: None,
         }))
     };
     let changes: Vec<_> = (0..names)
@@ -116,13 +115,7 @@ fn run(bencher: Bencher<'_, '_>, size: (u32, u8), prefix: &str, outcome: Outcome
             record_type: RecordType::A,
         })
         .collect();
-    let first = answer(
-        &snapshot,
-        &questions[0],
-        Client {
-            address: [100, 1, 2, 3].into(),
-        },
-    );
+    let first = answer(&snapshot, &questions[0], Client::at([100, 1, 2, 3].into()));
     assert_eq!((first.outcome, first.answers.len()), (outcome, sets));
     let mut turn = 0_usize;
     bencher.bench_local(move || {
@@ -131,7 +124,7 @@ fn run(bencher: Bencher<'_, '_>, size: (u32, u8), prefix: &str, outcome: Outcome
         answer(
             black_box(&snapshot),
             black_box(&questions[turn % questions.len()]),
-            Client { address },
+            Client::at(address),
         )
     });
 }

@@ -1,20 +1,18 @@
 //! Client classes: from a client's address to an order of sites.
 //!
-//! All configured networks are compiled into sorted, disjoint address ranges, each with a class; a
-//! look-up is a binary search. Longest prefix wins, because narrower networks are laid over wider
-//! ones. The same ranges give the ECS scope (RFC 7871 section 7.2.1): the widest prefix around the
-//! client that lies inside one range, so no client of another class is ever covered by it.
-//!
-//! Refused: a prefix trie (slower to search, and the scope of an address *outside* every network is
-//! awkward to find), and one space for both families (a network `::/0` would take the IPv4 clients).
+//! All configured networks are compiled into address ranges, each with a class, once per change of the
+//! site list. Longest prefix wins, because narrower networks are laid over wider ones. The ranges also
+//! give the ECS scope: no client of another class is ever covered by it.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{Location, SiteName, Sites};
+use crate::ranges::AddressRanges;
+use crate::{Client, Location, SiteName, Sites};
 
 /// How a client's class was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +24,8 @@ pub enum ClassOrigin {
         /// The site that names it.
         site: SiteName,
     },
+    /// The client asked at a listener of that site.
+    Listener(SiteName),
     /// Nothing is known of the client: sites by weight.
     Default,
 }
@@ -48,21 +48,11 @@ pub struct ClientClass {
     pub origin: ClassOrigin,
 }
 
-/// Every address to its class.
+/// Every address to its class, and every site to that of the clients at its listeners.
 #[derive(Debug, Clone)]
 pub struct ClassTable {
-    ipv4: Ranges,
-    ipv6: Ranges,
-}
-
-/// `(first address, class)`; a range ends where the next begins. Never empty: the first starts at 0.
-type Ranges = Vec<(u128, Arc<ClientClass>)>;
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)),
-        IpAddr::V6(v6) => u128::from(v6),
-    }
+    ranges: AddressRanges<Arc<ClientClass>>,
+    listeners: BTreeMap<SiteName, ClientClass>,
 }
 
 impl ClassTable {
@@ -76,74 +66,36 @@ impl ClassTable {
         // Wide before narrow, so that the narrow are laid over the wide; of equals the first name last.
         networks.sort_by_key(|(network, name)| (network.prefix_len(), network.network(), Reverse(*name)));
         let default = Arc::new(rank(sites, None, ClassOrigin::Default));
-        let mut table = Self {
-            ipv4: vec![(0, default.clone())],
-            ipv6: vec![(0, default)],
-        };
+        let mut ranges = AddressRanges::all(default);
         for (network, name) in networks {
             let origin = ClassOrigin::Network {
                 network: *network,
                 site: name.clone(),
             };
             let class = Arc::new(rank(sites, Some(name), origin));
-            let ranges = match network {
-                IpNet::V4(_) => &mut table.ipv4,
-                IpNet::V6(_) => &mut table.ipv6,
-            };
-            overlay(ranges, number(network.network()), number(network.broadcast()), class);
+            ranges.overlay(network, class);
         }
-        table
+        let listener = |name: &SiteName| rank(sites, Some(name), ClassOrigin::Listener(name.clone()));
+        Self {
+            ranges,
+            listeners: sites.iter().map(|(name, _)| (name.clone(), listener(name))).collect(),
+        }
+    }
+
+    /// The class of a client, and the scope prefix length within which every client has the same class.
+    pub(crate) fn of(&self, client: &Client<'_>) -> (&ClientClass, u8) {
+        match client.site.and_then(|site| self.listeners.get(site)) {
+            Some(class) => (class, 0),
+            None => self.lookup(client.address()),
+        }
     }
 
     /// The class of an address and the scope prefix length (in the address's own family) within which
     /// every client has the same class.
     pub fn lookup(&self, address: IpAddr) -> (&ClientClass, u8) {
-        // An IPv4 client on a socket for both families is an IPv4 client; its prefixes are counted
-        // behind the 96 bits of the mapping.
-        let mapping = if address.is_ipv6() && address.to_canonical().is_ipv4() {
-            96
-        } else {
-            0
-        };
-        let address = address.to_canonical();
-        let value = number(address);
-        let (ranges, family_bits) = match address {
-            IpAddr::V4(_) => (&self.ipv4, 32),
-            IpAddr::V6(_) => (&self.ipv6, 128),
-        };
-        let position = ranges.partition_point(|(first, _)| *first <= value).saturating_sub(1);
-        let (first, class) = &ranges[position];
-        // The prefix must be long enough that neither the address before nor the one after the range
-        // shares it.
-        let before = first
-            .checked_sub(1)
-            .map_or(0, |outside| common_bits(outside, value) + 1);
-        let after = ranges
-            .get(position + 1)
-            .map_or(0, |(next, _)| common_bits(*next, value) + 1);
-        // Numbers are 128 bits wide, an IPv4 address is the last 32 of them. A border at 2^32 (past
-        // 255.255.255.255) gives no more bits than the family has unused.
-        let unused = 128 - family_bits;
-        (
-            class,
-            u8::try_from(before.max(after).saturating_sub(unused) + mapping).unwrap_or(u8::MAX),
-        )
+        let (class, scope) = self.ranges.lookup(address);
+        (class, scope)
     }
-}
-
-fn common_bits(a: u128, b: u128) -> u32 {
-    (a ^ b).leading_zeros()
-}
-
-/// Gives `first..=last` the class, keeping what lies before and after.
-fn overlay(ranges: &mut Vec<(u128, Arc<ClientClass>)>, first: u128, last: u128, class: Arc<ClientClass>) {
-    let start = ranges.partition_point(|(at, _)| *at < first);
-    let end = ranges.partition_point(|(at, _)| *at <= last);
-    let tail = last.checked_add(1).and_then(|next| {
-        let continues = ranges.get(end).is_none_or(|(at, _)| *at != next);
-        continues.then(|| (next, ranges[end - 1].1.clone()))
-    });
-    ranges.splice(start..end, std::iter::once((first, class)).chain(tail));
 }
 
 /// All sites, nearest to `home` first, then by weight, then by name. Without a home, or without its
@@ -187,6 +139,7 @@ mod tests {
             zones: Vec::new(),
             location: location.and_then(|(latitude, longitude)| Location::new(latitude, longitude)),
             networks: networks.iter().map(|text| text.parse().expect("a network")).collect(),
+            internal_networks: Vec::new(),
             weight,
             liveness: Liveness::Alive,
             traffic: Traffic::Active,

@@ -8,6 +8,7 @@
 //! So splitting at `.` is always right. A vector of labels was refused: twice the memory and slower
 //! to hash, and names are the keys of the hottest map there is.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -113,6 +114,35 @@ impl DnsName {
         }
     }
 
+    /// The texts of this name and of all names above it, nearest first, the root last; without a copy.
+    pub(crate) fn suffixes(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(self.as_str()), |text| match text.split_once('.') {
+            Some((_, rest)) => Some(rest),
+            None => (!text.is_empty()).then_some(""),
+        })
+    }
+
+    /// A name from text that is the end of a valid name.
+    pub(crate) fn from_suffix(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
+    /// True for a name that stands for others (RFC 4592 section 2.1.1): its first label is `*`.
+    pub fn is_wildcard(&self) -> bool {
+        &*self.0 == "*" || self.0.starts_with("*.")
+    }
+
+    /// This name, which is at or below `from`, with that end replaced (RFC 6672 section 2.2); `None` if
+    /// it is not there, or if the result would be too long.
+    pub(crate) fn with_end(&self, from: &Self, to: &Self) -> Option<Self> {
+        if !self.is_at_or_below(from) {
+            return None;
+        }
+        let below = self.labels().count() - from.labels().count();
+        let labels: Vec<_> = self.labels().take(below).chain(to.labels()).collect();
+        Self::from_labels(labels.iter().map(Vec::as_slice)).ok()
+    }
+
     /// This name and all names above it, nearest first, the root last.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> {
         std::iter::successors(Some(self.clone()), Self::parent)
@@ -165,6 +195,14 @@ fn unescape(label: &str) -> Vec<u8> {
         }
     }
     octets
+}
+
+impl Borrow<str> for DnsName {
+    /// The text, which equals, orders and hashes as the name does: maps of names can be asked for a part
+    /// of a name without making it one.
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for DnsName {

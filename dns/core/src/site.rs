@@ -93,6 +93,8 @@ pub struct Site {
     pub location: Option<Location>,
     /// Clients in these networks are nearest to this site.
     pub networks: Vec<IpNet>,
+    /// Clients in these networks reach this site's internal addresses, and are told those.
+    pub internal_networks: Vec<IpNet>,
     /// Order among clients of unknown place; higher first.
     pub weight: u32,
     /// Verdict on its data path.
@@ -103,28 +105,58 @@ pub struct Site {
 
 /// All sites by name, in the order of names.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Sites(BTreeMap<SiteName, Site>);
+pub struct Sites {
+    all: BTreeMap<SiteName, Site>,
+    /// The active sites that are dead. It is short, and lets an answer see at once whether any of its
+    /// sites is among them.
+    down: Vec<SiteName>,
+}
 
 impl Sites {
     /// The site of that name.
     pub fn get(&self, name: &SiteName) -> Option<&Site> {
-        self.0.get(name)
+        self.all.get(name)
     }
 
     /// Adds or replaces a site.
     pub fn insert(&mut self, name: SiteName, site: Site) {
-        self.0.insert(name, site);
+        self.down.retain(|other| *other != name);
+        if site.liveness == Liveness::Dead && site.traffic == Traffic::Active {
+            self.down.push(name.clone());
+            self.down.sort();
+        }
+        self.all.insert(name, site);
     }
 
     /// All sites, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&SiteName, &Site)> {
-        self.0.iter()
+        self.all.iter()
+    }
+
+    /// The sites that should serve and are dead, by name.
+    pub fn down(&self) -> &[SiteName] {
+        &self.down
+    }
+
+    /// Whether the operator took the site out of service. One that is not known is no better.
+    pub(crate) fn drained(&self, name: &SiteName) -> bool {
+        self.get(name).is_none_or(|site| site.traffic == Traffic::Drained)
+    }
+
+    /// Whether the site is alive and takes clients.
+    pub(crate) fn takes_clients(&self, name: &SiteName) -> bool {
+        self.get(name)
+            .is_some_and(|site| site.liveness == Liveness::Alive && site.traffic == Traffic::Active)
     }
 }
 
 impl FromIterator<(SiteName, Site)> for Sites {
     fn from_iter<T: IntoIterator<Item = (SiteName, Site)>>(sites: T) -> Self {
-        Self(sites.into_iter().collect())
+        let mut all = Self::default();
+        for (name, site) in sites {
+            all.insert(name, site);
+        }
+        all
     }
 }
 

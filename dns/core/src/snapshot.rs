@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{ClassTable, DnsName, RoutedName, Sites, Zone};
+use crate::client::ViewTable;
+use crate::{ClassTable, DnsName, RecordType, RoutedName, Sites, Zone};
 
 /// One name to set or to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,16 +43,17 @@ pub struct Snapshot {
     zones: Arc<BTreeMap<DnsName, Arc<Zone>>>,
     sites: Arc<Sites>,
     classes: Arc<ClassTable>,
+    views: Arc<ViewTable>,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
         let sites = Sites::default();
-        let classes = Arc::new(ClassTable::compile(&sites));
         Self {
             zones: Arc::default(),
+            classes: Arc::new(ClassTable::compile(&sites)),
+            views: Arc::new(ViewTable::compile(&sites)),
             sites: Arc::new(sites),
-            classes,
         }
     }
 }
@@ -67,6 +69,10 @@ impl Snapshot {
         &self.classes
     }
 
+    pub(crate) fn views(&self) -> &ViewTable {
+        &self.views
+    }
+
     /// All zones, by name.
     pub fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.zones.values()
@@ -79,7 +85,18 @@ impl Snapshot {
 
     /// The zone with the longest name that the given name is in.
     pub fn zone_of(&self, name: &DnsName) -> Option<&Arc<Zone>> {
-        name.ancestors().find_map(|above| self.zones.get(&above))
+        name.suffixes().find_map(|above| self.zones.get(above))
+    }
+
+    /// The zone that answers a question. It is the one with the longest name, but for DS at its apex: that
+    /// is the parent's, if the parent is here too and delegates the name (RFC 4035 section 3.1.4.1).
+    pub(crate) fn zone_for(&self, name: &DnsName, record_type: RecordType) -> Option<&Arc<Zone>> {
+        let zone = self.zone_of(name)?;
+        if record_type != RecordType::Ds || zone.apex() != name {
+            return Some(zone);
+        }
+        let above = name.suffixes().skip(1).find_map(|above| self.zones.get(above));
+        Some(above.filter(|above| above.delegates(name)).unwrap_or(zone))
     }
 
     /// With this zone added or replaced.
@@ -103,11 +120,15 @@ impl Snapshot {
         let placed = |sites: &Sites| -> Vec<_> {
             sites
                 .iter()
-                .map(|(name, site)| (name.clone(), site.location, site.networks.clone(), site.weight))
+                .map(|(name, site)| {
+                    let networks = (site.networks.clone(), site.internal_networks.clone());
+                    (name.clone(), site.location, networks, site.weight)
+                })
                 .collect()
         };
         if placed(&self.sites) != placed(&sites) {
             self.classes = Arc::new(ClassTable::compile(&sites));
+            self.views = Arc::new(ViewTable::compile(&sites));
         }
         self.sites = Arc::new(sites);
         self

@@ -1,17 +1,27 @@
-//! A zone: its apex, its name servers and its routed names.
+//! A zone: its head, its routed names and its static records.
 //!
 //! A zone is an immutable value; [`Zone::with`] makes the next version in time proportional to the
-//! names that changed, because the maps share structure (a hash trie). Readers keep the version they
-//! have. Empty non-terminals (RFC 4592 section 2.2.2) are counted as names come and go, so that
-//! "exists, but has nothing" never needs a search.
+//! names that changed, because the maps share structure (hash and red-black trees). Readers keep the
+//! version they have. Names above a name with data exist too (empty non-terminals, RFC 4592 section
+//! 2.2.2); they are counted as names come and go, so that "exists, but has nothing" never needs a
+//! search.
+
+mod edit;
+mod find;
+pub(crate) mod node;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rpds::HashTrieMapSync;
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 
+pub(crate) use self::find::Found;
+use self::node::{Node, Routed};
 use crate::snapshot::NameChange;
-use crate::{DnsName, RecordData, RecordSet, RoutedName, Soa};
+use crate::{DnsName, RecordData, RecordSet, RecordType, RoutedName, Soa, StaticRecords};
+
+/// The lowest TTL that halving leads to, in seconds, where a zone does not say otherwise.
+pub const MINIMUM_TTL: u32 = 5;
 
 /// A name server of the zone, with addresses where its name lies in the zone (glue).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,30 +38,39 @@ pub struct Zone {
     soa: Soa,
     apex: DnsName,
     name_servers: Vec<NameServer>,
+    minimum_ttl: u32,
     complete: bool,
-    names: HashTrieMapSync<DnsName, Arc<RoutedName>>,
-    /// How many names lie below each name that is neither the apex nor above it.
-    below: HashTrieMapSync<DnsName, u32>,
+    records: Arc<StaticRecords>,
+    /// Every name with data, every name above one, and the apex.
+    nodes: HashTrieMapSync<DnsName, Node>,
+    /// How many routed names there are of each TTL.
+    ttls: RedBlackTreeMapSync<u32, u32>,
+    routed: usize,
+    /// How many names are delegations or have a DNAME.
+    cuts: u32,
+    /// How many names are wildcards.
+    wildcards: u32,
 }
 
 impl Zone {
-    /// A zone without routed names. It is not complete: see [`Zone::complete`].
+    /// A zone without routed names and static records. It is not complete: see [`Zone::complete`].
     pub fn new(apex: DnsName, soa: Soa, name_servers: Vec<NameServer>) -> Self {
-        let names = HashTrieMapSync::new_sync();
-        let mut below = HashTrieMapSync::new_sync();
-        for server in &name_servers {
-            if server.name.is_at_or_below(&apex) {
-                count_below(&mut below, &apex, &server.name, 1);
-            }
-        }
-        Self {
+        let mut zone = Self {
             soa,
-            apex,
-            name_servers,
+            apex: apex.clone(),
+            name_servers: Vec::new(),
+            minimum_ttl: MINIMUM_TTL,
             complete: false,
-            names,
-            below,
-        }
+            records: Arc::default(),
+            nodes: HashTrieMapSync::new_sync(),
+            ttls: RedBlackTreeMapSync::new_sync(),
+            routed: 0,
+            cuts: 0,
+            wildcards: 0,
+        };
+        zone.nodes.insert_mut(apex, Node::default());
+        zone.set_name_servers(name_servers);
+        zone
     }
 
     /// The name of the zone.
@@ -69,6 +88,16 @@ impl Zone {
         &self.name_servers
     }
 
+    /// The static records, as they were written.
+    pub fn records(&self) -> &Arc<StaticRecords> {
+        &self.records
+    }
+
+    /// The lowest TTL in seconds that halving leads to.
+    pub fn minimum_ttl(&self) -> u32 {
+        self.minimum_ttl
+    }
+
     /// Whether every cluster of the fleet has been listed since the start. Until then a name that is
     /// not here may exist all the same, and gets SERVFAIL instead of NXDOMAIN (invariant: unknown is
     /// not empty).
@@ -78,52 +107,61 @@ impl Zone {
 
     /// The routed name of exactly this name.
     pub fn name(&self, name: &DnsName) -> Option<&Arc<RoutedName>> {
-        self.names.get(name)
+        self.nodes.get(name)?.routed.as_ref().map(|routed| &routed.name)
     }
 
     /// True for the apex, for every name with data, and for every name above one.
     pub fn exists(&self, name: &DnsName) -> bool {
-        *name == self.apex
-            || self.names.contains_key(name)
-            || self.below.contains_key(name)
-            || self.name_servers.iter().any(|server| server.name == *name)
+        self.nodes.contains_key(name)
     }
 
     /// How many routed names there are.
     pub fn len(&self) -> usize {
-        self.names.size()
+        self.routed
     }
 
     /// True without routed names.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.routed == 0
     }
 
     /// All routed names, in the order of names.
     pub fn names(&self) -> Vec<&Arc<RoutedName>> {
-        let mut all: Vec<_> = self.names.values().collect();
+        let mut all: Vec<_> = self
+            .nodes
+            .values()
+            .filter_map(|node| node.routed.as_ref().map(|routed| &routed.name))
+            .collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
 
     /// The next version: the changes laid over this one, with that serial. Changes to names outside
     /// the zone are ignored.
+    #[must_use]
     pub fn with<'a>(&self, changes: impl IntoIterator<Item = &'a NameChange>, serial: u32) -> Self {
         let mut next = self.clone();
         next.soa.serial = serial;
         for change in changes {
-            match change {
-                NameChange::Set(routed) if routed.name.is_at_or_below(&self.apex) => {
-                    if !next.names.contains_key(&routed.name) {
-                        count_below(&mut next.below, &self.apex, &routed.name, 1);
-                    }
-                    next.names.insert_mut(routed.name.clone(), routed.clone());
-                }
-                NameChange::Remove(name) if next.names.remove_mut(name) => {
-                    count_below(&mut next.below, &self.apex, name, -1);
-                }
-                NameChange::Set(_) | NameChange::Remove(_) => {}
+            if change.name().is_at_or_below(&self.apex) {
+                let routed = match change {
+                    NameChange::Set(routed) => Some(Routed::new(routed.clone())),
+                    NameChange::Remove(_) => None,
+                };
+                next.change(change.name(), |node| node.routed = routed);
             }
+        }
+        next
+    }
+
+    /// The next version with these static records instead of the ones before, and that serial.
+    #[must_use]
+    pub fn with_records(&self, records: Arc<StaticRecords>, serial: u32) -> Self {
+        let mut next = self.clone();
+        next.soa.serial = serial;
+        let before = std::mem::replace(&mut next.records, records.clone());
+        for name in records.differing(&before) {
+            next.refresh(name);
         }
         next
     }
@@ -135,43 +173,58 @@ impl Zone {
         self
     }
 
-    /// This version under new head data; the routed names stay.
+    /// This version with that lowest TTL in seconds.
     #[must_use]
-    pub fn with_head(&self, soa: Soa, name_servers: Vec<NameServer>) -> Self {
-        let names: Vec<_> = self
-            .names
-            .values()
-            .map(|routed| NameChange::Set(routed.clone()))
-            .collect();
-        let serial = soa.serial;
-        Self::new(self.apex.clone(), soa, name_servers)
-            .with(&names, serial)
-            .with_complete(self.complete)
+    pub fn with_minimum_ttl(mut self, seconds: u32) -> Self {
+        self.minimum_ttl = seconds;
+        self
     }
 
+    /// This version under new head data; names and records stay.
+    #[must_use]
+    pub fn with_head(&self, soa: Soa, name_servers: Vec<NameServer>) -> Self {
+        let mut next = self.clone();
+        next.soa = soa;
+        next.set_name_servers(name_servers);
+        next
+    }
+
+    /// The SOA as an answer to a question for it.
     pub(crate) fn soa_set(&self) -> RecordSet {
-        // RFC 2308 section 3: a negative answer lives no longer than the smaller of the two.
-        let ttl = self.soa.minimum;
-        RecordSet {
-            name: self.apex.clone(),
-            ttl,
-            data: vec![RecordData::Soa(self.soa.clone())],
+        RecordSet::new(
+            self.apex.clone(),
+            self.head_ttl(),
+            vec![RecordData::Soa(self.soa.clone())],
+        )
+    }
+
+    /// The SOA of a negative answer. It lives no longer than the smaller of its own TTL and its minimum
+    /// (RFC 2308 section 3), nor than any routed name: a name that comes back must not be hidden by
+    /// what was cached before (in the spirit of RFC 9077).
+    pub(crate) fn negative_soa_set(&self) -> RecordSet {
+        let mut set = self.soa_set();
+        let routed = self.ttls.first().map_or(u32::MAX, |(ttl, _)| *ttl);
+        set.ttl = set.ttl.min(self.soa.minimum).min(routed);
+        set
+    }
+
+    /// What is sent for a routed TTL: half while degraded, but never below the zone's minimum, and never
+    /// above the TTL itself.
+    pub(crate) fn served_ttl(&self, ttl: u32, degraded: bool) -> u32 {
+        if degraded {
+            (ttl / 2).max(self.minimum_ttl).min(ttl)
+        } else {
+            ttl
         }
     }
 }
 
-fn count_below(below: &mut HashTrieMapSync<DnsName, u32>, apex: &DnsName, name: &DnsName, step: i32) {
-    for above in name
-        .ancestors()
-        .skip(1)
-        .take_while(|above| above != apex && above.is_at_or_below(apex))
-    {
-        let count = below.get(&above).copied().unwrap_or(0).saturating_add_signed(step);
-        if count == 0 {
-            below.remove_mut(&above);
-        } else {
-            below.insert_mut(above, count);
-        }
+/// An address as data of that type, if it is of its family.
+pub(crate) fn address_of(address: IpAddr, record_type: RecordType) -> Option<RecordData> {
+    match (address, record_type) {
+        (IpAddr::V4(v4), RecordType::A) => Some(RecordData::A(v4)),
+        (IpAddr::V6(v6), RecordType::Aaaa) => Some(RecordData::Aaaa(v6)),
+        _ => None,
     }
 }
 
@@ -206,6 +259,7 @@ mod tests {
             shards: BTreeMap::new(),
             fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
             ipv6: false,
+            https: None,
         }))
     }
 

@@ -1,180 +1,25 @@
 //! What holds for every fleet, not only for the ones we thought of.
 //!
-//! Worlds are small and random: three sites with random state and networks, four names in a chain
-//! of fall-backs with random addresses and health. The properties are those that a resolver's cache or
+//! The worlds are those of `support/arbitrary.rs`. The properties are those that a resolver's cache or
 //! a user would notice; each says in its own words when it applies.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod support;
+
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use meridian_dns_core::{
-    Answer, Client, DnsName, Fallback, Liveness, NameChange, Outcome, Question, RecordData, RecordType, RoutedName,
-    Shard, ShardData, ShardHealth, Site, SiteName, Snapshot, Soa, Traffic, WhenNoneHealthy, Zone, answer,
+    Answer, Client, ClientSubnet, Fallback, FindingKind, Liveness, Outcome, Question, RecordData, RecordType, Shard,
+    ShardData, SiteName, Snapshot, Traffic, WhenNoneHealthy, answer, explain,
 };
 use proptest::prelude::*;
-
-const SITES: [&str; 3] = ["a", "b", "c"];
-/// Zone level, region level, global, and a place of last resort.
-const NAMES: [&str; 4] = [
-    "w.z.example.test",
-    "w.r.example.test",
-    "w.example.test",
-    "last.example.test",
-];
-const GLOBAL: &str = NAMES[2];
-
-fn name(text: &str) -> DnsName {
-    DnsName::parse(text).expect("a valid name")
-}
-
-/// The number of a site is in the third octet, so that an address tells its site.
-fn any_shard(site: usize) -> impl Strategy<Value = Shard> {
-    (0_u8..3, 0_u8..3, any::<bool>()).prop_map(move |(v4, v6, healthy)| {
-        let site = u8::try_from(site).expect("few sites");
-        let addresses = (1..=v4)
-            .map(|host| IpAddr::from(Ipv4Addr::new(10, 0, site, host)))
-            .chain(
-                (1..=v6).map(|host| Ipv6Addr::new(0x2001, 0xdb8, u16::from(site), 0, 0, 0, 0, u16::from(host)).into()),
-            )
-            .collect();
-        let health = if healthy {
-            ShardHealth::Healthy
-        } else {
-            ShardHealth::Unhealthy("down".to_owned())
-        };
-        Shard {
-            data: ShardData::Addresses(addresses),
-            health,
-        }
-    })
-}
-
-fn any_fallback(level: usize) -> BoxedStrategy<Fallback> {
-    let policy = |when| Just(Fallback::Policy(when));
-    let last = name(NAMES[3]);
-    match level {
-        // Sometimes upwards, sometimes to itself: aliases that loop must end too.
-        0 | 1 => prop_oneof![
-            4 => Just(Fallback::Upper(name(NAMES[level + 1]))),
-            1 => Just(Fallback::Upper(name(NAMES[level]))),
-            1 => Just(Fallback::Always),
-        ]
-        .boxed(),
-        2 => prop_oneof![
-            3 => policy(WhenNoneHealthy::FailOpen),
-            1 => policy(WhenNoneHealthy::Empty),
-            1 => policy(WhenNoneHealthy::Fallback(last)),
-            1 => policy(WhenNoneHealthy::Fallback(name("elsewhere.test"))),
-        ]
-        .boxed(),
-        _ => prop_oneof![policy(WhenNoneHealthy::FailOpen), Just(Fallback::Always)].boxed(),
-    }
-}
-
-fn any_name(level: usize) -> impl Strategy<Value = RoutedName> {
-    let shards = (0..SITES.len())
-        .map(|site| prop::option::weighted(0.8, any_shard(site)))
-        .collect::<Vec<_>>();
-    (shards, any_fallback(level)).prop_map(move |(shards, fallback)| {
-        let shards: BTreeMap<_, _> = SITES
-            .iter()
-            .zip(shards)
-            .filter_map(|(site, shard)| Some((SiteName::new(*site), shard?)))
-            .collect();
-        let ipv6 = RoutedName::every_site_has_ipv6(&shards);
-        RoutedName {
-            name: name(NAMES[level]),
-            ttl: 30,
-            shards,
-            fallback,
-            ipv6,
-        }
-    })
-}
-
-fn any_network() -> impl Strategy<Value = IpNet> {
-    (any::<u32>(), 0_u8..=32).prop_map(|(bits, length)| {
-        IpNet::new(Ipv4Addr::from(bits & 0xc0c0_0003).into(), length)
-            .expect("a network")
-            .trunc()
-    })
-}
-
-fn any_site() -> impl Strategy<Value = Site> {
-    (
-        prop::collection::vec(any_network(), 0..3),
-        0_u32..3,
-        any::<bool>(),
-        any::<bool>(),
-    )
-        .prop_map(|(networks, weight, dead, drained)| Site {
-            region: String::new(),
-            zones: Vec::new(),
-            location: None,
-            networks,
-            weight,
-            liveness: if dead { Liveness::Dead } else { Liveness::Alive },
-            traffic: if drained { Traffic::Drained } else { Traffic::Active },
-        })
-}
-
-fn any_snapshot() -> impl Strategy<Value = Snapshot> {
-    let names = (0..NAMES.len())
-        .map(|level| prop::option::weighted(0.9, any_name(level)))
-        .collect::<Vec<_>>();
-    (prop::collection::vec(any_site(), SITES.len()), names, any::<bool>()).prop_map(|(sites, names, complete)| {
-        let soa = Soa {
-            primary: name("ns.example.test"),
-            mailbox: name("hostmaster.example.test"),
-            serial: 1,
-            refresh: 1,
-            retry: 1,
-            expire: 1,
-            minimum: 1,
-        };
-        let changes: Vec<_> = names
-            .into_iter()
-            .flatten()
-            .map(|routed| NameChange::Set(Arc::new(routed)))
-            .collect();
-        let zone = Zone::new(name("example.test"), soa, Vec::new())
-            .with(&changes, 2)
-            .with_complete(complete);
-        let sites = SITES.iter().map(|site| SiteName::new(*site)).zip(sites).collect();
-        Snapshot::default().with_sites(sites).with_zone(zone)
-    })
-}
-
-fn any_address() -> impl Strategy<Value = IpAddr> {
-    prop_oneof![
-        4 => any::<u32>().prop_map(|bits| Ipv4Addr::from(bits & 0xc0c0_0003).into()),
-        1 => any::<u128>().prop_map(|bits| Ipv6Addr::from(bits).into()),
-    ]
-}
-
-fn any_question() -> impl Strategy<Value = Question> {
-    let names = NAMES
-        .into_iter()
-        .chain(["example.test", "r.example.test", "no.example.test", "test"])
-        .collect::<Vec<_>>();
-    let types = [
-        RecordType::A,
-        RecordType::Aaaa,
-        RecordType::Any,
-        RecordType::Cname,
-        RecordType::Srv,
-        RecordType::Other(16),
-    ];
-    (prop::sample::select(names), prop::sample::select(types.to_vec())).prop_map(|(text, record_type)| Question {
-        name: name(text),
-        record_type,
-    })
-}
+use support::arbitrary::{
+    GLOBAL, NAMES, SITES, any_address, any_client, any_question, any_snapshot, full_snapshot, name,
+};
 
 fn ask(snapshot: &Snapshot, question: &Question, address: IpAddr) -> Answer {
-    answer(snapshot, question, Client { address })
+    answer(snapshot, question, Client::at(address))
 }
 
 /// Without the scope, which may differ between clients of the same answer.
@@ -198,6 +43,14 @@ fn addresses(answer: &Answer) -> Vec<IpAddr> {
             _ => None,
         })
         .collect()
+}
+
+/// An address in the same prefix of that length, its other bits taken from somewhere.
+fn inside(address: IpAddr, length: u8, bits: u128) -> IpAddr {
+    match IpNet::new(address, length).expect("a length within the family") {
+        IpNet::V4(net) => Ipv4Addr::from(u32::from(net.network()) | (bits as u32 & u32::from(net.hostmask()))).into(),
+        IpNet::V6(net) => Ipv6Addr::from(u128::from(net.network()) | (bits & u128::from(net.hostmask()))).into(),
+    }
 }
 
 fn site_of(address: IpAddr) -> &'static str {
@@ -237,10 +90,7 @@ proptest! {
     ) {
         let first = ask(&snapshot, &question, one);
         let covered = IpNet::new(one, first.scope).expect("a scope within the family");
-        let other = match covered {
-            IpNet::V4(net) => Ipv4Addr::from(u32::from(net.network()) | (bits as u32 & u32::from(net.hostmask()))).into(),
-            IpNet::V6(net) => Ipv6Addr::from(u128::from(net.network()) | (bits & u128::from(net.hostmask()))).into(),
-        };
+        let other = inside(one, first.scope, bits);
         let inside: [IpAddr; 3] = [covered.network(), covered.broadcast(), other];
         for client in inside.into_iter().filter(|client| client.to_canonical() == *client || one.to_canonical() != one) {
             let second = ask(&snapshot, &question, client);
@@ -327,5 +177,101 @@ proptest! {
         if !active(&chosen) {
             prop_assert!(!any(&active));
         }
+    }
+
+    /// A negative answer is the same for every client in whatever way it asks, down to the types that a
+    /// signer would put into a bitmap; and it has an SOA unless nothing can be said.
+    #[test]
+    fn negatives_are_the_same_for_every_client_and_every_view(
+        snapshot in full_snapshot(), question in any_question(), one in any_client(), other in any_client(),
+    ) {
+        let first = answer(&snapshot, &question, one);
+        let last = first.findings.last().map(|last| last.kind);
+        let negative = matches!(last, Some(FindingKind::NoData | FindingKind::NameError));
+        let soa = first.authorities.iter().any(|set| set.record_type() == Some(RecordType::Soa));
+        prop_assert_eq!(negative, soa);
+        prop_assert_eq!(first.outcome == Outcome::NxDomain, last == Some(FindingKind::NameError));
+        if negative || matches!(first.outcome, Outcome::ServFail | Outcome::Refused | Outcome::YxDomain) {
+            prop_assert_eq!(first.scope, 0);
+            prop_assert_eq!(&first, &answer(&snapshot, &question, other));
+        } else if last != Some(FindingKind::Referral) {
+            prop_assert!(!first.answers.is_empty(), "neither data nor SOA nor referral");
+        }
+    }
+
+    /// What was found and what stands beside the answer does not depend on the client either.
+    #[test]
+    fn findings_authorities_and_additionals_are_the_same_for_all(
+        snapshot in full_snapshot(), question in any_question(), one in any_client(), other in any_client(),
+    ) {
+        let (first, second) = (answer(&snapshot, &question, one), answer(&snapshot, &question, other));
+        prop_assert_eq!(&first.findings, &second.findings);
+        prop_assert_eq!(&first.authorities, &second.authorities);
+        prop_assert_eq!(&first.additionals, &second.additionals);
+        prop_assert_eq!((first.outcome, first.authoritative), (second.outcome, second.authoritative));
+    }
+
+    /// A resolver may give an answer to every client inside the scope, where SOURCE was as long (RFC 7871
+    /// section 7.3.1): asked for them, we would have said the same.
+    #[test]
+    fn a_resolver_can_give_the_answer_to_every_client_inside_the_scope(
+        snapshot in full_snapshot(), question in any_question(), client in any_client(), bits in any::<u128>(),
+    ) {
+        let first = answer(&snapshot, &question, client);
+        let Some(subnet) = client.subnet else { return Ok(()) };
+        if subnet.network.prefix_len() < first.scope || subnet.network.prefix_len() == 0 { return Ok(()) }
+        let other = inside(subnet.network.addr(), first.scope, bits);
+        let network = IpNet::new(other, subnet.network.prefix_len()).expect("the same length").trunc();
+        let asked = Client { subnet: Some(ClientSubnet { network, ..subnet }), ..client };
+        let second = answer(&snapshot, &question, asked);
+        prop_assert_eq!(told(&first), told(&second), "{:?}", asked);
+    }
+
+    /// Internal addresses of a site are told only inside its internal networks, and a stranger's option
+    /// is no way in.
+    #[test]
+    fn internal_addresses_stay_inside(
+        snapshot in full_snapshot(), question in any_question(), client in any_client(),
+    ) {
+        let reply = answer(&snapshot, &question, client);
+        let whose = match client.subnet {
+            Some(subnet) if subnet.trusted && subnet.network.prefix_len() > 0 => subnet.network,
+            _ => IpNet::from(client.source),
+        };
+        let told = reply.answers.iter().chain(&reply.additionals).flat_map(|set| &set.data);
+        for data in told {
+            let address: IpAddr = match data {
+                RecordData::A(address) if address.octets()[0] == 172 => (*address).into(),
+                RecordData::Aaaa(address) if address.segments()[0] == 0xfd00 => (*address).into(),
+                _ => continue,
+            };
+            let site = snapshot.sites().get(&SiteName::new(site_of(address))).expect("a site");
+            let whose = if let IpAddr::V6(v6) = whose.addr() && let Some(v4) = v6.to_ipv4_mapped() {
+                IpNet::from(IpAddr::from(v4))
+            } else {
+                whose
+            };
+            prop_assert!(site.internal_networks.iter().any(|network| network.contains(&whose)), "{:?}", client);
+        }
+    }
+
+    /// What is sent lives no longer than what is signed, and halving ends at the zone's minimum.
+    #[test]
+    fn ttls_are_lowered_and_never_raised(snapshot in full_snapshot(), question in any_question(), client in any_client()) {
+        let reply = answer(&snapshot, &question, client);
+        for set in reply.answers.iter().chain(&reply.additionals) {
+            prop_assert!(set.ttl <= set.original_ttl && set.ttl >= set.original_ttl.min(5), "{}", set);
+        }
+        for set in &reply.authorities {
+            prop_assert!(set.ttl <= set.original_ttl);
+        }
+    }
+
+    /// Explaining is answering.
+    #[test]
+    fn what_is_explained_is_what_is_answered(snapshot in full_snapshot(), question in any_question(), client in any_client()) {
+        let explanation = explain(&snapshot, &question, client);
+        prop_assert_eq!(explanation.answer, answer(&snapshot, &question, client));
+        prop_assert!(!explanation.steps.is_empty());
     }
 }

@@ -5,6 +5,7 @@
 //! TCP by itself. What must stay true: a reply counts only if its id and its question are those that
 //! were sent; anything else that arrives is ignored until the time is up.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -16,8 +17,25 @@ use meridian_dns_core::{DnsName, Outcome, RecordSet, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-pub use crate::Transport;
 use crate::{MAX_UDP_PAYLOAD, wire};
+
+/// How to ask. The encrypted transports are other people's clients' business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram.
+    Udp,
+    /// One connection.
+    Tcp,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        })
+    }
+}
 
 /// What to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +75,7 @@ pub struct Reply {
     pub authoritative: bool,
     /// The TC bit: ask again over TCP.
     pub truncated: bool,
-    /// Answer section, records grouped into sets; types unknown to `dns-core` are left out.
+    /// Answer section, records grouped into sets; malformed ones are left out.
     pub answers: Vec<RecordSet>,
     /// Authority section.
     pub authorities: Vec<RecordSet>,
@@ -214,6 +232,7 @@ fn read(server: SocketAddr, reply: &Message) -> Result<Reply, ClientError> {
     let outcome = match code {
         ResponseCode::NoError => Outcome::NoError,
         ResponseCode::NXDomain => Outcome::NxDomain,
+        ResponseCode::YXDomain => Outcome::YxDomain,
         ResponseCode::ServFail => Outcome::ServFail,
         ResponseCode::Refused => Outcome::Refused,
         // 16 has two meanings; the other one is for signed messages, which are never sent here.

@@ -1,177 +1,189 @@
-//! From an answer to the parts of a reply.
+//! From an answer to the octets of a reply.
 //!
 //! What must stay true:
-//! - an OPT record is returned if and only if the client sent one (RFC 6891 section 7), even in a
-//!   reply that is cut short, since the wire library drops an OPT that finds no room;
-//! - TC says that *needed* records are missing: answers or authorities. Additional records that do
-//!   not fit are left out in silence (RFC 2181 section 9);
-//! - RA and AD are never set; RD and CD are copied; AA is what `dns-core` says.
+//! - a set of records is sent whole or not at all (RFC 2181 section 9); TC says that a *needed* set is
+//!   missing, of the answer or authority section or of a referral's in-domain glue (RFC 9471 section
+//!   2.1), and the client asks again over TCP. Other additional sets that do not fit are left out in
+//!   silence;
+//! - the OPT record always has its place, also in a reply that is cut short;
+//! - RA, AD and Z are never set (RFC 4035 section 3.1.6); RD and CD are copied; the question is
+//!   repeated as it was spelled, and so are the owners that are the question's name (`0x20`).
 //!
-//! Refused: an empty reply whenever something does not fit. Some clients use what is there.
+//! Refused: part of a set with TC. A client that uses what is there would use it as the whole.
 
 use hickory_proto::ProtoError;
-use hickory_proto::op::{Edns, Metadata, ResponseCode};
-use hickory_proto::rr::Record;
-use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
-use hickory_proto::serialize::binary::{BinDecoder, BinEncoder};
-use hickory_server::net::xfer::Protocol;
-use hickory_server::server::Request;
-use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder, Queries};
-use meridian_dns_core::{Answer, Client, Outcome, Snapshot, answer};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
+use meridian_dns_core::{Answer, FindingKind, RecordSet};
 
-use crate::request::{self, Asked};
-use crate::{MAX_UDP_PAYLOAD, wire};
+use crate::edns::OwnEdns;
+use crate::request::{Asked, HEADER, Request};
+use crate::{chaos, wire};
 
-/// The parts of a reply, owned; see [`Reply::message`].
-pub(crate) struct Reply {
-    pub metadata: Metadata,
-    edns: Option<Edns>,
-    /// `None`: the request's own.
-    queries: Option<Queries>,
-    answers: Vec<Record>,
-    authorities: Vec<Record>,
-    additionals: Vec<Record>,
+/// Where the question's name is, as a compression pointer (RFC 1035 section 4.1.4).
+const QUESTION_NAME: u16 = 0xc000 | 12;
+
+/// RFC 8467 section 4.1.
+const BLOCK: usize = 468;
+
+/// What stands in the sections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Body<'a> {
+    /// Nothing.
+    Empty,
+    /// Nothing, and TC: the client shall come over TCP.
+    ComeOverTcp,
+    /// What `dns-core` says.
+    Answer(&'a Answer),
+    /// A text in the class CHAOS.
+    Text(&'a [u8]),
 }
 
-impl Reply {
-    /// The reply to a request, from this snapshot.
-    pub(crate) fn to(request: &Request, snapshot: &Snapshot) -> Self {
-        let asked = match request::read(request) {
-            Ok(asked) => asked,
-            Err(code) => return Self::error(request, code),
+/// A reply about to be written.
+#[derive(Debug)]
+pub(crate) struct Reply<'a> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) code: ResponseCode,
+    pub(crate) authoritative: bool,
+    pub(crate) edns: Option<OwnEdns>,
+    pub(crate) body: Body<'a>,
+    /// Pad to blocks (RFC 8467).
+    pub(crate) padded: bool,
+}
+
+/// How many records each section has, and whether a needed one is missing.
+#[derive(Debug, Default)]
+struct Written {
+    counts: [u16; 3],
+    truncated: bool,
+}
+
+impl Reply<'_> {
+    /// Writes the reply, at most `limit` octets, over what was in `out`. Returns whether it is
+    /// truncated.
+    pub(crate) fn write(mut self, limit: u16, out: &mut Vec<u8>) -> Result<bool, ProtoError> {
+        out.clear();
+        let limit = usize::from(limit);
+        let reserved = self.edns.as_ref().map_or(0, OwnEdns::size);
+        let mut encoder = BinEncoder::new(out);
+        encoder.emit_vec(&[0; HEADER])?;
+        if let Some(asked) = &self.request.asked {
+            write_question(asked, &mut encoder)?;
+        }
+        let room = limit.saturating_sub(reserved);
+        encoder.set_max_size(u16::try_from(room).unwrap_or(u16::MAX));
+        let written = self.write_body(&mut encoder)?;
+        if let Some(edns) = &mut self.edns {
+            if self.padded {
+                edns.pad(out.len(), BLOCK, limit);
+            }
+            edns.write(self.code, out);
+        }
+        let header = self.header(&written);
+        if let Some(place) = out.first_chunk_mut::<HEADER>() {
+            *place = header;
+        }
+        Ok(written.truncated)
+    }
+
+    fn header(&self, written: &Written) -> [u8; HEADER] {
+        let request = self.request;
+        let [id_high, id_low] = request.id.to_be_bytes();
+        let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+        let high = 0x80
+            | request.opcode << 3
+            | bit(self.authoritative, 0x04)
+            | bit(written.truncated, 0x02)
+            | bit(request.recursion_desired, 0x01);
+        let low = bit(request.checking_disabled, 0x10) | self.code.low();
+        let mut header = [0; HEADER];
+        header[..4].copy_from_slice(&[id_high, id_low, high, low]);
+        header[5] = u8::from(request.asked.is_some());
+        let [answers, authorities, additionals] = written.counts;
+        let counts = [answers, authorities, additionals + u16::from(self.edns.is_some())];
+        for (place, count) in header[6..].chunks_exact_mut(2).zip(counts) {
+            place.copy_from_slice(&count.to_be_bytes());
+        }
+        header
+    }
+
+    fn write_body(&self, encoder: &mut BinEncoder<'_>) -> Result<Written, ProtoError> {
+        let mut written = Written::default();
+        match self.body {
+            Body::Empty => {}
+            Body::ComeOverTcp => written.truncated = true,
+            Body::Answer(answer) => {
+                let sections = [&answer.answers, &answer.authorities, &answer.additionals];
+                for (section, sets) in sections.into_iter().enumerate() {
+                    for (place, set) in sets.iter().enumerate() {
+                        let start = encoder.offset();
+                        match self.write_set(set, encoder) {
+                            Ok(()) => written.counts[section] += u16::try_from(set.data.len()).unwrap_or(u16::MAX),
+                            Err(ProtoError::MaxBufferSizeExceeded(_)) => {
+                                // Names of the set that is taken back are no targets of pointers any more.
+                                encoder.set_offset(start);
+                                encoder.trim();
+                                written.truncated = section < 2 || is_glue_in(&sets[place..], answer);
+                                return Ok(written);
+                            }
+                            Err(error) => return Err(error),
+                        }
+                    }
+                }
+            }
+            Body::Text(text) => {
+                encoder.emit_u16(QUESTION_NAME)?;
+                write_fixed(chaos::TXT, chaos::CLASS, 0, encoder)?;
+                let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+                encoder.emit_u16(u16::from(length) + 1)?;
+                encoder.emit_character_data(&text[..usize::from(length)])?;
+                written.counts[0] = 1;
+            }
+        }
+        Ok(written)
+    }
+
+    fn write_set(&self, set: &RecordSet, encoder: &mut BinEncoder<'_>) -> Result<(), ProtoError> {
+        let asked = self.request.asked.as_ref().map(|asked| &asked.question.name);
+        let is_asked = asked == Some(&set.name) && !set.name.as_str().is_empty();
+        let owner = if is_asked {
+            None
+        } else {
+            Some(wire::to_wire(&set.name)?)
         };
-        if request::is_transfer(asked.question.record_type) {
-            // RFC 5936 section 2.2.1: not our zone, or ours but not given away.
-            let ours = snapshot.zone(&asked.question.name).is_some();
-            return Self::error(
-                request,
-                if ours {
-                    ResponseCode::Refused
-                } else {
-                    ResponseCode::NotAuth
-                },
-            );
+        for data in &set.data {
+            match &owner {
+                Some(owner) => owner.emit(encoder)?,
+                None => encoder.emit_u16(QUESTION_NAME)?,
+            }
+            write_fixed(data.record_type().number(), 1, set.ttl.min(wire::MAX_TTL), encoder)?;
+            let length = encoder.place::<u16>()?;
+            wire::data_to_wire(data)?.emit(encoder)?;
+            let octets = encoder.len_since_place(&length);
+            length.replace(encoder, u16::try_from(octets).unwrap_or(u16::MAX))?;
         }
-        // A source prefix of 0 says "do not use my network" (RFC 7871 section 7.1.2).
-        let address = match asked.subnet {
-            Some(network) if network.prefix_len() > 0 => network.addr(),
-            _ => request.src().ip(),
-        };
-        let answer = answer(snapshot, &asked.question, Client { address });
-        Self::answered(request, &asked, &answer).unwrap_or_else(|error| {
-            tracing::error!(%error, name = %asked.question.name, "an answer has no wire form");
-            Self::error(request, ResponseCode::ServFail)
-        })
-    }
-
-    fn error(request: &Request, code: ResponseCode) -> Self {
-        let mut metadata = Metadata::response_from_request(&request.metadata);
-        metadata.response_code = code;
-        // Several questions are not repeated: they could be longer than the reply may be.
-        let queries = (request.queries.len() != 1).then(no_queries).flatten();
-        let edns = request.edns.as_ref().map(own_edns);
-        Self {
-            metadata,
-            edns,
-            queries,
-            answers: Vec::new(),
-            authorities: Vec::new(),
-            additionals: Vec::new(),
-        }
-    }
-
-    fn answered(request: &Request, asked: &Asked<'_>, answer: &Answer) -> Result<Self, ProtoError> {
-        let mut reply = Self::error(request, code(answer.outcome));
-        reply.metadata.authoritative = answer.authoritative;
-        if let (Some(edns), Some(network)) = (&mut reply.edns, asked.subnet) {
-            // RFC 7871 section 7.2.1: 0 for a source prefix of 0, also where the answer was chosen by
-            // the address of the packet.
-            let scope = if network.prefix_len() == 0 { 0 } else { answer.scope };
-            let option = ClientSubnet::new(network.addr(), network.prefix_len(), scope);
-            edns.options_mut().insert(EdnsOption::Subnet(option));
-        }
-        let spelled = asked.query.original().name();
-        let section = |sets: &[_]| wire::records(sets, &asked.question.name, spelled);
-        reply.answers = section(&answer.answers)?;
-        reply.authorities = section(&answer.authorities)?;
-        reply.additionals = section(&answer.additionals)?;
-        if request.protocol() == Protocol::Udp {
-            let sections = [&answer.answers, &answer.authorities, &answer.additionals];
-            let bound = sections.map(|sets| wire::size_bound(sets)).iter().sum::<usize>();
-            reply.fit(request, bound)?;
-        }
-        Ok(reply)
-    }
-
-    /// Cuts the sections to what a datagram may hold. `bound` is not below their size in octets.
-    fn fit(&mut self, request: &Request, bound: usize) -> Result<(), ProtoError> {
-        let limit = usize::from(self.edns.as_ref().map_or(512, Edns::max_payload));
-        let room = limit.saturating_sub(self.edns.as_ref().map_or(0, edns_size));
-        if 12 + request.queries.as_bytes().len() + bound <= room {
-            return Ok(());
-        }
-        // Write once without the OPT record, to see how many records there is room for beside it.
-        let mut scratch = Vec::with_capacity(room);
-        let mut encoder = BinEncoder::new(&mut scratch);
-        encoder.set_max_size(u16::try_from(room).unwrap_or(MAX_UDP_PAYLOAD));
-        let counts = self.message(request, None).destructive_emit(&mut encoder)?.counts();
-        let (answers, authorities) = (usize::from(counts.answers), usize::from(counts.authorities));
-        self.metadata.truncation = answers < self.answers.len() || authorities < self.authorities.len();
-        self.answers.truncate(answers);
-        self.authorities.truncate(authorities);
-        self.additionals.truncate(usize::from(counts.additionals));
         Ok(())
     }
-
-    /// The reply as the wire library sends it.
-    pub(crate) fn send_form<'a>(&'a self, request: &'a Request) -> WireReply<'a> {
-        self.message(request, self.edns.as_ref())
-    }
-
-    fn message<'a>(&'a self, request: &'a Request, edns: Option<&'a Edns>) -> WireReply<'a> {
-        let queries = self.queries.as_ref().unwrap_or(&request.queries);
-        MessageResponseBuilder::new(queries, edns).build(
-            self.metadata,
-            &self.answers,
-            &self.authorities,
-            &[],
-            &self.additionals,
-        )
-    }
 }
 
-type Records<'a> = std::slice::Iter<'a, Record>;
-/// A reply that borrows its parts.
-pub(crate) type WireReply<'a> = MessageResponse<'a, 'a, Records<'a>, Records<'a>, Records<'a>, Records<'a>>;
-
-fn no_queries() -> Option<Queries> {
-    Queries::read(&mut BinDecoder::new(&[]), 0).ok()
+/// Whether one of these sets is glue without which a referral leads nowhere: a name server's addresses
+/// below the delegation itself.
+fn is_glue_in(sets: &[RecordSet], answer: &Answer) -> bool {
+    let referral = answer.findings.last().filter(|last| last.kind == FindingKind::Referral);
+    referral.is_some_and(|referral| sets.iter().any(|set| set.name.is_at_or_below(&referral.name)))
 }
 
-/// Our OPT record for the client's. Its payload size is also the limit of the reply.
-fn own_edns(theirs: &Edns) -> Edns {
-    let mut ours = Edns::new();
-    ours.set_max_payload(theirs.max_payload().min(MAX_UDP_PAYLOAD));
-    // RFC 3225 section 3: copied, whether or not there are signatures.
-    ours.set_dnssec_ok(theirs.flags().dnssec_ok);
-    ours
+/// The question as it came. Its name goes through the encoder, so that others can point to it.
+fn write_question(asked: &Asked<'_>, encoder: &mut BinEncoder<'_>) -> Result<(), ProtoError> {
+    let name = hickory_proto::rr::Name::read(&mut BinDecoder::new(asked.spelled))?;
+    name.emit(encoder)?;
+    encoder.emit_u16(asked.question.record_type.number())?;
+    encoder.emit_u16(asked.class)
 }
 
-/// Octets of an OPT record: 11, and 4 more than the data for each option.
-fn edns_size(edns: &Edns) -> usize {
-    11 + edns
-        .options()
-        .as_ref()
-        .iter()
-        .map(|(_, option)| 4 + usize::from(option.len()))
-        .sum::<usize>()
-}
-
-fn code(outcome: Outcome) -> ResponseCode {
-    match outcome {
-        Outcome::NoError => ResponseCode::NoError,
-        Outcome::NxDomain => ResponseCode::NXDomain,
-        Outcome::ServFail => ResponseCode::ServFail,
-        Outcome::Refused => ResponseCode::Refused,
-    }
+/// Type, class and TTL.
+fn write_fixed(record_type: u16, class: u16, ttl: u32, encoder: &mut BinEncoder<'_>) -> Result<(), ProtoError> {
+    encoder.emit_u16(record_type)?;
+    encoder.emit_u16(class)?;
+    encoder.emit_u32(ttl)
 }

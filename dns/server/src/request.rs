@@ -1,96 +1,169 @@
-//! From a packet to a question, or to the error code that it deserves.
+//! From a packet to a request: header, question, OPT record, or the first thing that is wrong.
 //!
 //! The order of the checks is the order in which a packet's meaning becomes known: the opcode says
 //! what the sections mean (RFC 1035), the EDNS version what the OPT record means (RFC 6891), then
-//! come the number of questions, the Client Subnet option, the class and the type.
+//! come the number of questions (RFC 9619) and the options.
 //!
-//! The options are read from the packet again, by hand. The wire library drops *all* options when one
-//! of them is cut short and does not notice octets behind a Client Subnet address, and RFC 7871
-//! section 7.1.2 asks for FORMERR in both cases: a wrong network would choose a wrong site.
+//! What must stay true:
+//! - a packet is walked once, without following a compression pointer: nothing stands before the
+//!   question that its name could point to, and the other names are only skipped;
+//! - what was readable before the fault is kept, because an error still repeats the question and
+//!   carries an OPT record if there was one;
+//! - a message that is a reply itself, or has no whole header, gets silence: two servers would talk
+//!   to each other for ever.
+//!
+//! Refused: the wire library's reader. It drops *all* options when one of them is cut short, does not
+//! notice octets behind a Client Subnet address nor behind the message, and copies every record of
+//! every section, which nobody looks at.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use hickory_proto::op::ResponseCode;
+use meridian_dns_core::{DnsName, Question, RecordType};
 
-use hickory_proto::op::{LowerQuery, OpCode, ResponseCode};
-use hickory_proto::rr::DNSClass;
-use hickory_server::server::Request;
-use ipnet::IpNet;
-use meridian_dns_core::{Question, RecordType};
+use crate::edns::Edns;
+use crate::extended_error::ExtendedError;
+use crate::options::Options;
 
-use crate::wire;
+/// Octets of a header (RFC 1035 section 4.1.1).
+pub(crate) const HEADER: usize = 12;
 
-/// A question that `dns-core` can answer.
+/// The OPT record's type (RFC 6891).
+const OPT: u16 = 41;
+
+/// A message that deserves a reply.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) id: u16,
+    /// 0 is QUERY; there is a fault for every other one.
+    pub(crate) opcode: u8,
+    /// The RD bit.
+    pub(crate) recursion_desired: bool,
+    /// The CD bit.
+    pub(crate) checking_disabled: bool,
+    /// The question, if there is exactly one and it can be read.
+    pub(crate) asked: Option<Asked<'a>>,
+    /// The OPT record, if it can be read.
+    pub(crate) edns: Option<Edns<'a>>,
+    /// What the options say; nothing if there are none or if they are malformed.
+    pub(crate) options: Options<'a>,
+    /// The first thing that is wrong.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// A question as it came.
+#[derive(Debug, Clone)]
 pub(crate) struct Asked<'a> {
-    /// The question as it was spelled.
-    pub query: &'a LowerQuery,
-    /// The question, folded.
-    pub question: Question,
-    /// The Client Subnet option, if there was one.
-    pub subnet: Option<IpNet>,
+    /// The name as it was spelled, in wire form.
+    pub(crate) spelled: &'a [u8],
+    /// The name folded to lower case, and the type.
+    pub(crate) question: Question,
+    /// The class by its number.
+    pub(crate) class: u16,
 }
 
-/// Zone transfers (RFC 5936, RFC 1995): questions by form, but not answered by one message.
-pub(crate) const AXFR: u16 = 252;
-/// See [`AXFR`].
-pub(crate) const IXFR: u16 = 251;
-
-/// Reads a request; an error is the code to reply with.
-pub(crate) fn read(request: &Request) -> Result<Asked<'_>, ResponseCode> {
-    if request.metadata.op_code != OpCode::Query {
-        return Err(ResponseCode::NotImp);
-    }
-    if request.version() > 0 {
-        return Err(ResponseCode::BADVERS);
-    }
-    let [query] = request.queries.queries() else {
-        return Err(ResponseCode::FormErr);
-    };
-    let subnet = match request.edns {
-        Some(_) => options(request.as_slice())
-            .and_then(client_subnet)
-            .ok_or(ResponseCode::FormErr)?,
-        None => None,
-    };
-    if query.query_class() != DNSClass::IN {
-        return Err(ResponseCode::Refused);
-    }
-    let name = wire::from_wire(query.original().name()).map_err(|_| ResponseCode::FormErr)?;
-    let question = Question {
-        name,
-        record_type: wire::type_from_wire(query.query_type()),
-    };
-    Ok(Asked {
-        query,
-        question,
-        subnet,
-    })
+/// An error code, and perhaps why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) code: ResponseCode,
+    pub(crate) why: Option<ExtendedError>,
 }
 
-/// True for the types that ask for a whole zone.
-pub(crate) fn is_transfer(record_type: RecordType) -> bool {
-    matches!(record_type, RecordType::Other(AXFR | IXFR))
+impl Fault {
+    pub(crate) fn new(code: ResponseCode) -> Self {
+        Self { code, why: None }
+    }
+
+    pub(crate) fn because(code: ResponseCode, why: ExtendedError) -> Self {
+        Self { code, why: Some(why) }
+    }
 }
 
-/// The data of the OPT record of a packet; `None` if there is none where the counts say.
-fn options(packet: &[u8]) -> Option<&[u8]> {
-    let count = |at: usize| number(packet, at).map(usize::from);
-    let (questions, records) = (count(4)?, count(6)? + count(8)? + count(10)?);
-    let mut at = 12;
+/// Reads a message; `None` if it must not be replied to.
+pub(crate) fn read(packet: &[u8]) -> Option<Request<'_>> {
+    let header = packet.first_chunk::<HEADER>()?;
+    let [id_high, id_low, high, low, ..] = *header;
+    if high & 0x80 != 0 {
+        return None;
+    }
+    let mut request = Request {
+        id: u16::from_be_bytes([id_high, id_low]),
+        opcode: high >> 3 & 0x0f,
+        recursion_desired: high & 0x01 != 0,
+        checking_disabled: low & 0x10 != 0,
+        asked: None,
+        edns: None,
+        options: Options::default(),
+        fault: None,
+    };
+    let questions = u16::from_be_bytes([header[4], header[5]]);
+    let walked = walk(packet, &mut request);
+    request.fault = if request.opcode != 0 {
+        Some(Fault::because(ResponseCode::NotImp, ExtendedError::NOT_SUPPORTED))
+    } else if walked.is_none() {
+        Some(Fault::new(ResponseCode::FormErr))
+    } else if request.edns.as_ref().is_some_and(|edns| edns.version > 0) {
+        Some(Fault::new(ResponseCode::BADVERS))
+    } else {
+        let options = request
+            .edns
+            .as_ref()
+            .map_or(Some(Options::default()), |edns| Options::read(edns.options));
+        request.options = options.unwrap_or_default();
+        // RFC 9619 section 4: one question. RFC 7873 section 5.4: none, to ask for a cookie alone.
+        let counted = questions == 1 || questions == 0 && request.options.cookie.is_some();
+        (options.is_none() || !counted).then(|| Fault::new(ResponseCode::FormErr))
+    };
+    Some(request)
+}
+
+/// Walks all sections and keeps the question and the OPT record; `None` if the packet does not have
+/// the form that its counts promise.
+fn walk<'a>(packet: &'a [u8], request: &mut Request<'a>) -> Option<()> {
+    let count = |at: usize| number(packet, at);
+    let (questions, before, additionals) = (count(4)?, [count(6)?, count(8)?], count(10)?);
+    let mut at = HEADER;
     for _ in 0..questions {
-        at = after_name(packet, at)? + 4;
-    }
-    for _ in 0..records {
-        let fixed = after_name(packet, at)?;
-        let (start, length) = (fixed + 10, usize::from(number(packet, fixed + 8)?));
-        let data = packet.get(start..start + length)?;
-        if number(packet, fixed)? == 41 {
-            return Some(data);
+        let end = after_name(packet, at)?;
+        let (record_type, class) = (number(packet, end)?, number(packet, end + 2)?);
+        if questions == 1 {
+            let spelled = packet.get(at..end)?;
+            let name = DnsName::from_labels(labels(spelled)?).ok()?;
+            request.asked = Some(Asked {
+                spelled,
+                question: Question {
+                    name,
+                    record_type: RecordType::from(record_type),
+                },
+                class,
+            });
         }
-        at = start + length;
+        at = end + 4;
     }
-    None
+    let ordinary = u32::from(before[0]) + u32::from(before[1]);
+    for record in 0..ordinary + u32::from(additionals) {
+        let fixed = after_name(packet, at)?;
+        let data_start = fixed + 10;
+        let data_end = data_start + usize::from(number(packet, fixed + 8)?);
+        let data = packet.get(data_start..data_end)?;
+        if number(packet, fixed)? == OPT {
+            // RFC 6891 section 6.1.1: one, of the root, in the additional section.
+            if record < ordinary || request.edns.is_some() || fixed != at + 1 {
+                request.edns = None;
+                return None;
+            }
+            request.edns = Some(Edns {
+                payload: number(packet, fixed + 2)?,
+                version: *packet.get(fixed + 5)?,
+                dnssec_ok: packet.get(fixed + 6)? & 0x80 != 0,
+                options: data,
+            });
+        }
+        at = data_end;
+    }
+    // Octets behind the last record belong to nobody.
+    (at == packet.len()).then_some(())
 }
 
-fn number(packet: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn number(packet: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(packet.get(at..at + 2)?.try_into().ok()?))
 }
 
@@ -106,105 +179,116 @@ fn after_name(packet: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The Client Subnet among the options: `Some(None)` if it is not there, `None` if it or the list is
-/// malformed.
-fn client_subnet(mut options: &[u8]) -> Option<Option<IpNet>> {
-    let mut found = None;
-    while !options.is_empty() {
-        let (code, length) = (number(options, 0)?, usize::from(number(options, 2)?));
-        let data = options.get(4..4 + length)?;
-        if code == 8 && found.replace(subnet(data)?).is_some() {
-            return None;
+/// The labels of a name in wire form; `None` if a pointer is in it or its end is not its end.
+pub(crate) fn labels(name: &[u8]) -> Option<impl Iterator<Item = &[u8]> + Clone> {
+    let mut at = 0;
+    loop {
+        match *name.get(at)? {
+            0 => break,
+            length @ 1..=63 => at += 1 + usize::from(length),
+            64.. => return None,
         }
-        options = options.get(4 + length..)?;
     }
-    Some(found)
-}
-
-/// RFC 7871 section 6. The address has exactly the octets that the prefix needs, no bit is set beyond
-/// it, and the scope of a query is 0.
-fn subnet(data: &[u8]) -> Option<IpNet> {
-    let [_, family, prefix, 0, octets @ ..] = data else {
-        return None;
-    };
-    let needed = usize::from(*prefix).div_ceil(8);
-    if data[0] != 0 || octets.len() != needed {
+    if at + 1 != name.len() {
         return None;
     }
-    let address: IpAddr = match family {
-        1 => Ipv4Addr::from(padded::<4>(octets)?).into(),
-        2 => Ipv6Addr::from(padded::<16>(octets)?).into(),
-        _ => return None,
-    };
-    IpNet::new(address, *prefix)
-        .ok()
-        .filter(|network| network.addr() == network.network())
-}
-
-fn padded<const N: usize>(octets: &[u8]) -> Option<[u8; N]> {
-    let mut all = [0; N];
-    all.get_mut(..octets.len())?.copy_from_slice(octets);
-    Some(all)
+    let mut rest = name;
+    Some(std::iter::from_fn(move || {
+        let (length, behind) = rest.split_first()?;
+        let (label, next) = behind.split_at_checked(usize::from(*length))?;
+        rest = next;
+        (!label.is_empty()).then_some(label)
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(option: &[u8], expected: Option<&str>) {
-        let expected = expected.map(|text| text.parse::<IpNet>().expect("a network"));
-        assert_eq!(subnet(option), expected, "{option:?}");
+    /// Header with these counts, and a body.
+    fn packet(flags: u16, counts: [u16; 4], body: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0, 7];
+        packet.extend(flags.to_be_bytes());
+        packet.extend(counts.iter().flat_map(|count| count.to_be_bytes()));
+        packet.extend(body);
+        packet
+    }
+
+    const QUESTION: &[u8] = &[1, b'A', 0, 0, 1, 0, 1];
+    const EMPTY_OPT: &[u8] = &[0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0];
+
+    fn check(flags: u16, counts: [u16; 4], parts: &[&[u8]], expected: Option<ResponseCode>) {
+        let packet = packet(flags, counts, &parts.concat());
+        let request = read(&packet).expect("a request");
+        assert_eq!(request.fault.map(|fault| fault.code), expected, "{counts:?} {parts:?}");
     }
 
     #[test]
-    fn a_subnet_is_read_to_the_letter() {
-        check(&[0, 1, 24, 0, 192, 0, 2], Some("192.0.2.0/24"));
-        check(&[0, 1, 0, 0], Some("0.0.0.0/0"));
-        check(&[0, 1, 20, 0, 10, 1, 0xf0], Some("10.1.240.0/20"));
-        check(&[0, 2, 48, 0, 0x20, 1, 0x0d, 0xb8, 0, 7], Some("2001:db8:7::/48"));
-        check(&[0, 2, 0, 0], Some("::/0"));
-    }
-
-    #[test]
-    fn what_rfc_7871_calls_malformed_is_refused() {
-        check(&[], None);
-        check(&[0, 1, 24], None);
-        // Too few and too many octets, a bit beyond the prefix, a scope, a prefix too long, families.
-        check(&[0, 1, 24, 0, 192, 0], None);
-        check(&[0, 1, 24, 0, 192, 0, 2, 0], None);
-        check(&[0, 1, 20, 0, 10, 1, 0xff], None);
-        check(&[0, 1, 24, 24, 192, 0, 2], None);
-        check(&[0, 1, 33, 0, 192, 0, 2, 1, 0], None);
-        check(&[0, 3, 0, 0], None);
-        check(&[1, 1, 0, 0], None);
-    }
-
-    #[test]
-    fn options_cut_short_are_malformed_and_others_are_skipped() {
-        assert_eq!(client_subnet(&[]), Some(None));
-        assert_eq!(client_subnet(&[0, 3, 0, 1, 9]), Some(None));
-        assert_eq!(
-            client_subnet(&[0, 3, 0, 1, 9, 0, 8, 0, 4, 0, 1, 0, 0])
-                .flatten()
-                .map(|n| n.prefix_len()),
-            Some(0)
+    fn one_question_and_at_most_one_opt_record_make_a_request() {
+        use ResponseCode::{BADVERS, FormErr, NotImp};
+        check(0, [1, 0, 0, 0], &[QUESTION], None);
+        check(0, [1, 0, 0, 1], &[QUESTION, EMPTY_OPT], None);
+        check(0, [0, 0, 0, 0], &[], Some(FormErr));
+        check(0, [2, 0, 0, 0], &[QUESTION, QUESTION], Some(FormErr));
+        check(0, [1, 0, 0, 2], &[QUESTION, EMPTY_OPT, EMPTY_OPT], Some(FormErr));
+        check(0, [1, 1, 0, 0], &[QUESTION, EMPTY_OPT], Some(FormErr));
+        check(0, [1, 0, 0, 0], &[QUESTION, &[0]], Some(FormErr));
+        check(0, [1, 0, 0, 1], &[QUESTION], Some(FormErr));
+        // A pointer in the question, to itself and to the header.
+        check(0, [1, 0, 0, 0], &[&[0xc0, 12, 0, 1, 0, 1]], Some(FormErr));
+        check(0, [1, 0, 0, 0], &[&[0xc0, 0, 0, 1, 0, 1]], Some(FormErr));
+        check(0, [1, 0, 0, 0], &[&[0x41, 0, 0, 1, 0, 1]], Some(FormErr));
+        // An OPT record of another name than the root.
+        check(
+            0,
+            [1, 0, 0, 1],
+            &[QUESTION, &[0xc0, 12], &EMPTY_OPT[1..]],
+            Some(FormErr),
         );
-        assert_eq!(client_subnet(&[0, 3, 0, 2, 9]), None);
-        assert_eq!(client_subnet(&[0, 3, 0]), None);
-        assert_eq!(client_subnet(&[0, 8, 0, 4, 0, 1, 0, 0, 0, 8, 0, 4, 0, 1, 0, 0]), None);
+        check(2 << 11, [1, 0, 0, 0], &[QUESTION], Some(NotImp));
+        check(
+            0,
+            [1, 0, 0, 1],
+            &[QUESTION, &[0, 0, 41, 4, 208, 0, 9, 0, 0, 0, 0]],
+            Some(BADVERS),
+        );
+        // Only a cookie may be asked for without a question.
+        check(0, [0, 0, 0, 1], &[EMPTY_OPT], Some(FormErr));
+        let cookie = [&EMPTY_OPT[..10], &[12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]].concat();
+        check(0, [0, 0, 0, 1], &[&cookie], None);
     }
 
     #[test]
-    fn no_packet_makes_the_walk_leave_its_bounds() {
-        let mut packet = vec![0_u8; 12];
-        packet[11] = 1;
-        assert_eq!(options(&packet), None);
-        packet.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 3, 1, 2, 3]);
-        assert_eq!(options(&packet), Some(&[1, 2, 3][..]));
-        for end in 0..packet.len() {
-            assert_eq!(options(&packet[..end]), None);
+    fn what_is_readable_is_kept() {
+        let bytes = packet(0x0110, [1, 0, 0, 1], &[QUESTION, EMPTY_OPT].concat());
+        let request = read(&bytes).expect("a request");
+        assert!(request.recursion_desired && request.checking_disabled);
+        let asked = request.asked.expect("a question");
+        assert_eq!(
+            (asked.spelled, asked.question.name.as_str(), asked.class),
+            (&[1, b'A', 0][..], "a", 1)
+        );
+        let edns = request.edns.expect("an OPT record");
+        assert_eq!((edns.payload, edns.dnssec_ok), (1232, true));
+    }
+
+    #[test]
+    fn replies_and_fragments_get_silence() {
+        let reply = packet(0x8000, [1, 0, 0, 0], QUESTION);
+        assert!(read(&reply).is_none());
+        let query = packet(0, [1, 0, 0, 0], QUESTION);
+        for end in 0..query.len() {
+            let request = read(&query[..end]);
+            assert_eq!(request.is_some(), end >= HEADER);
+            assert!(request.is_none_or(|request| request.fault.is_some()));
         }
-        packet[5] = 255;
-        assert_eq!(options(&packet), None);
+    }
+
+    #[test]
+    fn names_past_255_octets_are_malformed() {
+        let label = [&[63][..], &[b'a'; 63]].concat();
+        for (labels, expected) in [(3, None), (4, Some(ResponseCode::FormErr))] {
+            check(0, [1, 0, 0, 0], &[&label.repeat(labels), &[0, 0, 1, 0, 1]], expected);
+        }
     }
 }

@@ -1,112 +1,102 @@
 //! The sockets: bound once, all or none, and owned until shutdown.
 //!
 //! What must stay true:
-//! - each address is served over UDP *and* TCP on the same port: a client that was told to come back
-//!   over TCP must find somebody there (RFC 7766 section 5);
+//! - an address for plain DNS is served over UDP *and* TCP on the same port: a client that was told to
+//!   come back over TCP must find somebody there (RFC 7766 section 5);
 //! - each listener runs in a task of its own, owned here; one that ends by itself is reported by
 //!   [`DnsServer::stopped`], so that the process can end with a reason instead of serving half;
+//! - at the end readiness goes first, then the notice of [`crate::Drain`] passes while queries are
+//!   still welcome, then no new ones are; what has arrived is answered, and the sockets close;
 //! - addresses are bound one by one. A wildcard socket may reply from another address than the one
 //!   that was asked, which clients ignore; so it is possible, but not the default of anything here.
 
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
-use hickory_server::Server;
+use ipnet::IpNet;
+use meridian_dns_core::SiteName;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::handler::Handler;
-use crate::{Table, Transport};
+use crate::certificate::Certificate;
+use crate::clock::Clock;
+use crate::connections::Connections;
+use crate::service::{Place, Service};
+use crate::tcp::Speaks;
+use crate::{
+    BindError, CertificateError, CertificateFiles, RateLimiter, Settings, SharedSettings, Table, Transport, quic, tcp,
+    tls, udp,
+};
 
 /// How many ports are tried when any port will do: one that is free for UDP is nearly always free for
 /// TCP too.
 const PORT_ATTEMPTS: usize = 32;
 
-/// Replies waiting to be written on one TCP connection. The connection reads its next query only
-/// when the replies before are written, so more than a few never wait.
-const TCP_REPLIES: usize = 16;
+/// Tasks that read one UDP socket, at most: more only wake each other.
+const UDP_TASKS: usize = 4;
 
-/// Where and how to listen.
-#[derive(Debug, Clone)]
-pub struct ServerConfig {
-    /// Addresses, each served over UDP and TCP. Port 0 picks one that is free for both.
-    pub listen: Vec<SocketAddr>,
-    /// A TCP connection without a query for this long is closed.
-    pub tcp_idle: Duration,
+/// What is spoken at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// DNS over UDP and TCP, both.
+    Plain,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+    /// DNS over HTTPS (RFC 8484) at the path `/dns-query`.
+    Https,
+    /// DNS over QUIC (RFC 9250).
+    Quic,
 }
 
-impl ServerConfig {
-    /// These addresses, and ten seconds for idle connections: long enough for a resolver to send the
-    /// next query, short enough that idle connections do not pile up (RFC 7766 section 6.2.3).
-    pub fn new(listen: impl IntoIterator<Item = SocketAddr>) -> Self {
+/// One address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Where. Port 0 picks a free one.
+    pub address: SocketAddr,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Senders in these networks must put a PROXY header (version 2) in front; nobody else may.
+    pub proxied_from: Vec<IpNet>,
+    /// All clients of this listener are this site's, whatever their addresses: for a cluster's own
+    /// resolver, which hides its clients.
+    pub site: Option<SiteName>,
+}
+
+impl Listener {
+    /// For everybody, without PROXY headers.
+    pub fn new(address: SocketAddr, protocol: Protocol) -> Self {
         Self {
-            listen: listen.into_iter().collect(),
-            tcp_idle: Duration::from_secs(10),
+            address,
+            protocol,
+            proxied_from: Vec::new(),
+            site: None,
         }
     }
 }
 
-/// Why the server cannot listen, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Nothing to do.
-    #[error("no address to listen on; give one with --dns, such as --dns 127.0.0.1:5353")]
-    NoAddress,
-    /// Another program has the port.
-    #[error("cannot listen on {address} over {transport}: {os}; stop what uses the port, or choose another with --dns")]
-    InUse {
-        /// The address asked for.
-        address: SocketAddr,
-        /// Which of the two.
-        transport: Transport,
-        /// What the operating system said.
-        os: io::Error,
-    },
-    /// Low ports need a privilege.
-    #[error(
-        "cannot listen on {address} over {transport}: {os}; choose a port above 1023 with --dns, \
-         or give the program the capability CAP_NET_BIND_SERVICE"
-    )]
-    Permission {
-        /// The address asked for.
-        address: SocketAddr,
-        /// Which of the two.
-        transport: Transport,
-        /// What the operating system said.
-        os: io::Error,
-    },
-    /// The address is not one of this machine.
-    #[error("cannot listen on {address} over {transport}: {os}; give an address of this machine with --dns")]
-    NotLocal {
-        /// The address asked for.
-        address: SocketAddr,
-        /// Which of the two.
-        transport: Transport,
-        /// What the operating system said.
-        os: io::Error,
-    },
-    /// Anything else.
-    #[error("cannot listen on {address} over {transport}: {os}")]
-    Other {
-        /// The address asked for.
-        address: SocketAddr,
-        /// Which of the two.
-        transport: Transport,
-        /// What the operating system said.
-        os: io::Error,
-    },
+/// Where and how to listen.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// The addresses.
+    pub listeners: Vec<Listener>,
+    /// For TLS, HTTPS and QUIC.
+    pub certificate: Option<CertificateFiles>,
+    /// The settings at the start.
+    pub settings: Settings,
 }
 
-impl BindError {
-    fn new(address: SocketAddr, transport: Transport, os: io::Error) -> Self {
-        match os.kind() {
-            io::ErrorKind::AddrInUse => Self::InUse { address, transport, os },
-            io::ErrorKind::PermissionDenied => Self::Permission { address, transport, os },
-            io::ErrorKind::AddrNotAvailable => Self::NotLocal { address, transport, os },
-            _ => Self::Other { address, transport, os },
+impl ServerConfig {
+    /// These addresses for plain DNS, and default settings.
+    pub fn new(listen: impl IntoIterator<Item = SocketAddr>) -> Self {
+        let plain = |address| Listener::new(address, Protocol::Plain);
+        Self {
+            listeners: listen.into_iter().map(plain).collect(),
+            certificate: None,
+            settings: Settings::default(),
         }
     }
 }
@@ -123,58 +113,113 @@ pub struct Stopped {
     pub reason: String,
 }
 
-/// A running server. Dropping it closes the sockets; [`DnsServer::shutdown`] also waits until they
-/// are closed.
+/// A running server. Dropping it closes the sockets; [`DnsServer::shutdown`] also answers what has
+/// arrived, and waits until they are closed.
 #[derive(Debug)]
 pub struct DnsServer {
     addresses: Vec<SocketAddr>,
     listeners: JoinSet<Option<Stopped>>,
+    settings: SharedSettings,
+    ready: watch::Sender<bool>,
     stop: watch::Sender<bool>,
+}
+
+/// The sockets of one listener.
+enum Bound {
+    Plain(UdpSocket, TcpListener),
+    Stream(TcpListener, Speaks, Transport),
+    Quic(quinn::Endpoint),
 }
 
 impl DnsServer {
     /// Binds all addresses and starts to answer from the table. If one address fails, none is served.
     pub async fn bind(config: ServerConfig, table: Table) -> Result<DnsServer, BindError> {
-        if config.listen.is_empty() {
+        if config.listeners.is_empty() {
             return Err(BindError::NoAddress);
         }
-        let mut bound = Vec::with_capacity(config.listen.len());
-        for address in &config.listen {
-            bound.push(bind_both(*address).await?);
+        let certificate = config.certificate.map(Certificate::load).transpose()?;
+        let mut bound = Vec::with_capacity(config.listeners.len());
+        for listener in config.listeners {
+            let (address, sockets) = bind(&listener, certificate.as_ref(), &config.settings).await?;
+            bound.push((address, listener, sockets));
         }
-        let (stop, _) = watch::channel(false);
+        let settings = SharedSettings::new(config.settings);
+        let service = Arc::new(Service {
+            table,
+            settings: settings.clone(),
+            limiter: RateLimiter::default(),
+            connections: Arc::new(Connections::default()),
+            clock: Clock::start(),
+        });
         let mut server = DnsServer {
-            addresses: Vec::new(),
+            addresses: bound.iter().map(|(address, ..)| *address).collect(),
             listeners: JoinSet::new(),
-            stop,
+            settings,
+            ready: watch::channel(true).0,
+            stop: watch::channel(false).0,
         };
-        for (address, udp, tcp) in bound {
-            server.addresses.push(address);
-            let mut datagrams = Server::new(Handler { table: table.clone() });
-            datagrams.register_socket(udp);
-            server.own(address, Transport::Udp, datagrams);
-            let mut streams = Server::new(Handler { table: table.clone() });
-            streams.register_listener(tcp, config.tcp_idle, TCP_REPLIES);
-            server.own(address, Transport::Tcp, streams);
-            tracing::info!(%address, "answering DNS over UDP and TCP");
+        if let Some(certificate) = certificate {
+            let watched = certificate.watch(server.stop.subscribe());
+            server.listeners.spawn(async move {
+                watched.await;
+                None
+            });
+        }
+        for (address, listener, sockets) in bound {
+            tracing::info!(%address, protocol = ?listener.protocol, "answering DNS");
+            server.serve(address, listener, sockets, &service);
         }
         Ok(server)
     }
 
-    fn own(&mut self, address: SocketAddr, transport: Transport, mut listener: Server<Handler>) {
-        let mut stop = self.stop.subscribe();
+    fn serve(&mut self, address: SocketAddr, listener: Listener, sockets: Bound, service: &Arc<Service>) {
+        let place = |transport| {
+            Arc::new(Place {
+                service: service.clone(),
+                transport,
+                proxied_from: listener.proxied_from.clone(),
+                site: listener.site.clone(),
+            })
+        };
+        let stop = || self.stop.subscribe();
+        match sockets {
+            Bound::Plain(datagrams, streams) => {
+                let (socket, for_datagrams) = (Arc::new(datagrams), place(Transport::Udp));
+                let tasks = std::thread::available_parallelism()
+                    .map_or(1, NonZeroUsize::get)
+                    .min(UDP_TASKS);
+                let udp: Vec<_> = (0..tasks)
+                    .map(|_| udp::listen(socket.clone(), for_datagrams.clone(), stop()))
+                    .collect();
+                let tcp = tcp::listen(streams, Speaks::Plain, place(Transport::Tcp), stop());
+                for listener in udp {
+                    self.own(address, Transport::Udp, listener);
+                }
+                self.own(address, Transport::Tcp, tcp);
+            }
+            Bound::Stream(streams, speaks, transport) => {
+                let listener = tcp::listen(streams, speaks, place(transport), stop());
+                self.own(address, transport, listener);
+            }
+            Bound::Quic(endpoint) => {
+                let listener = quic::listen(endpoint, place(Transport::Quic), stop());
+                self.own(address, Transport::Quic, listener);
+            }
+        }
+    }
+
+    fn own(&mut self, address: SocketAddr, transport: Transport, listener: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.subscribe();
         self.listeners.spawn(async move {
-            let ended = tokio::select! {
-                ended = listener.block_until_done() => Some(ended),
-                // An error means that the `DnsServer` is gone, which is the same order.
-                _ = stop.wait_for(|stop| *stop) => None,
+            // In a task of its own, so that a panic is an end with a reason. Who drops this one ends that.
+            let mut task = JoinSet::new();
+            task.spawn(listener);
+            let reason = match task.join_next().await {
+                Some(Err(error)) => error.to_string(),
+                // An error means that the `DnsServer` is gone.
+                _ if *stop.borrow() || stop.has_changed().is_err() => return None,
+                _ => "its socket was closed".to_owned(),
             };
-            let Some(ended) = ended else {
-                // What a listener says while it is closed concerns nobody.
-                let _ = listener.shutdown_gracefully().await;
-                return None;
-            };
-            let reason = ended.map_or_else(|error| error.to_string(), |()| "its socket was closed".to_owned());
             Some(Stopped {
                 address,
                 transport,
@@ -188,6 +233,16 @@ impl DnsServer {
         &self.addresses
     }
 
+    /// The settings, to look at and to replace while the server runs.
+    pub fn settings(&self) -> &SharedSettings {
+        &self.settings
+    }
+
+    /// True while new queries are welcome: what a readiness probe tells.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
     /// Waits until a listener ends by itself, which is not expected to happen. Safe to cancel.
     pub async fn stopped(&mut self) -> Stopped {
         loop {
@@ -199,11 +254,85 @@ impl DnsServer {
         }
     }
 
-    /// Stops listening and waits until all sockets are closed.
+    /// Ends as [`crate::Drain`] says: readiness goes, notice passes, what has arrived is answered, and
+    /// all sockets are closed when this returns.
     pub async fn shutdown(mut self) {
+        let drain = self.settings.load().drain.clone();
+        self.ready.send_replace(false);
+        if !drain.notice.is_zero() {
+            tokio::time::sleep(drain.notice).await;
+        }
         self.stop.send_replace(true);
-        while self.listeners.join_next().await.is_some() {}
+        let ended = async { while self.listeners.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain.limit, ended).await.is_err() {
+            tracing::info!("connections that did not end in time are cut off");
+        }
+        self.listeners.shutdown().await;
     }
+}
+
+/// The sockets of a listener, and their address with its real port.
+async fn bind(
+    listener: &Listener,
+    certificate: Option<&Arc<Certificate>>,
+    settings: &Settings,
+) -> Result<(SocketAddr, Bound), BindError> {
+    let address = listener.address;
+    let transport = match listener.protocol {
+        Protocol::Plain => {
+            let (address, udp, tcp) = bind_both(address).await?;
+            return Ok((address, Bound::Plain(udp, tcp)));
+        }
+        Protocol::Tls => Transport::Tls,
+        Protocol::Https => Transport::Https,
+        Protocol::Quic => Transport::Quic,
+    };
+    let certificate = certificate
+        .cloned()
+        .ok_or(BindError::NoCertificate { address, transport })?;
+    let failed = |os| BindError::new(address, transport, os);
+    if transport == Transport::Quic {
+        if !listener.proxied_from.is_empty() {
+            return Err(BindError::ProxiedQuic { address });
+        }
+        let socket = UdpSocket::bind(address)
+            .await
+            .and_then(UdpSocket::into_std)
+            .map_err(failed)?;
+        let endpoint = endpoint(socket, certificate, settings)?.map_err(failed)?;
+        return Ok((endpoint.local_addr().map_err(failed)?, Bound::Quic(endpoint)));
+    }
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let speaks = if transport == Transport::Tls {
+        Speaks::Tls(tls::acceptor(certificate, tls::DOT).map_err(CertificateError::from)?)
+    } else {
+        Speaks::Https(tls::acceptor(certificate, tls::H2).map_err(CertificateError::from)?)
+    };
+    let address = socket.local_addr().map_err(failed)?;
+    Ok((address, Bound::Stream(socket, speaks, transport)))
+}
+
+fn endpoint(
+    socket: std::net::UdpSocket,
+    certificate: Arc<Certificate>,
+    settings: &Settings,
+) -> Result<io::Result<quinn::Endpoint>, CertificateError> {
+    let crypto = tls::config(certificate, tls::DOQ)?;
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(crypto)
+        .map_err(|error| CertificateError::Tls(rustls::Error::General(error.to_string())))?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(quic::transport(&settings.streams)));
+    // Before they are counted, and what they may send before: one first flight each.
+    config.max_incoming(settings.streams.connections);
+    config.incoming_buffer_size(quic::FIRST_FLIGHT);
+    config.incoming_buffer_size_total(quic::FIRST_FLIGHTS);
+    let runtime = Arc::new(quinn::TokioRuntime);
+    Ok(quinn::Endpoint::new(
+        quinn::EndpointConfig::default(),
+        Some(config),
+        socket,
+        runtime,
+    ))
 }
 
 /// Both sockets of an address, and the address with its real port.

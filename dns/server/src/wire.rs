@@ -2,15 +2,19 @@
 //!
 //! What must stay true: a name or record of `dns-core` always has a wire form, because `DnsName`
 //! checks the limits when it is made. The `Result`s here exist because the wire library checks again;
-//! they are passed on, not unwrapped. Types that `dns-core` does not know are left out when reading.
+//! they are passed on, not unwrapped. Types that the wire library would compress have its form, all
+//! others are octets (RFC 3597 section 4 forbids to compress their names).
 
 use hickory_proto::ProtoError;
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, SOA, SRV};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, NULL, SOA, SRV};
 use hickory_proto::rr::{Name, RData, Record};
-use meridian_dns_core::{DnsName, NameError, RecordData, RecordSet, RecordType, Soa, Srv};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use meridian_dns_core::{DnsName, NameError, RecordData, RecordSet, RecordType};
+
+use crate::octets;
 
 /// TTLs are 31 bits wide (RFC 2181 section 8).
-const MAX_TTL: u32 = 0x7fff_ffff;
+pub(crate) const MAX_TTL: u32 = 0x7fff_ffff;
 
 /// The name as the wire library has it, in lower case.
 pub(crate) fn to_wire(name: &DnsName) -> Result<Name, ProtoError> {
@@ -37,50 +41,8 @@ pub(crate) fn type_to_wire(record_type: RecordType) -> hickory_proto::rr::Record
     hickory_proto::rr::RecordType::from(record_type.number())
 }
 
-/// Appends the records of the sets. The spelling of the question's name is kept for its own records
-/// (`0x20` resolvers compare it).
-pub(crate) fn records(sets: &[RecordSet], asked: &DnsName, spelled: &Name) -> Result<Vec<Record>, ProtoError> {
-    let mut records = Vec::with_capacity(sets.iter().map(|set| set.data.len()).sum());
-    for set in sets {
-        let owner = if set.name == *asked {
-            spelled.clone()
-        } else {
-            to_wire(&set.name)?
-        };
-        for data in &set.data {
-            records.push(Record::from_rdata(
-                owner.clone(),
-                set.ttl.min(MAX_TTL),
-                data_to_wire(data)?,
-            ));
-        }
-    }
-    Ok(records)
-}
-
-/// An upper bound of the octets these records need, as if no name were compressed.
-pub(crate) fn size_bound(sets: &[RecordSet]) -> usize {
-    // A name's text is at least as long as its wire form without the first length and the root.
-    let name = |name: &DnsName| name.as_str().len() + 2;
-    let data = |data: &RecordData| match data {
-        RecordData::A(_) => 4,
-        RecordData::Aaaa(_) => 16,
-        RecordData::Cname(target) | RecordData::Ns(target) => name(target),
-        RecordData::Soa(soa) => name(&soa.primary) + name(&soa.mailbox) + 20,
-        RecordData::Srv(srv) => name(&srv.target) + 6,
-    };
-    // Type, class, TTL and length are 10 octets.
-    sets.iter()
-        .map(|set| {
-            set.data
-                .iter()
-                .map(|one| name(&set.name) + 10 + data(one))
-                .sum::<usize>()
-        })
-        .sum()
-}
-
-fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
+/// The data as the wire library has it.
+pub(crate) fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
     Ok(match data {
         RecordData::A(address) => RData::A(A(*address)),
         RecordData::Aaaa(address) => RData::AAAA(AAAA(*address)),
@@ -100,6 +62,18 @@ fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
             ))
         }
         RecordData::Srv(srv) => RData::SRV(SRV::new(srv.priority, srv.weight, srv.port, to_wire(&srv.target)?)),
+        RecordData::Mx(mx) => RData::MX(MX::new(mx.preference, to_wire(&mx.exchange)?)),
+        RecordData::Dname(_) | RecordData::Svcb(_) | RecordData::Https(_) | RecordData::Opaque(_) => {
+            let written = octets::write(data);
+            RData::Unknown {
+                code: type_to_wire(data.record_type()),
+                rdata: if written.is_empty() {
+                    NULL::new()
+                } else {
+                    NULL::with(written)
+                },
+            }
+        }
     })
 }
 
@@ -108,7 +82,7 @@ fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
 pub(crate) fn record_sets(records: &[Record]) -> Result<Vec<RecordSet>, NameError> {
     let mut sets: Vec<RecordSet> = Vec::new();
     for record in records {
-        let Some(data) = data_from_wire(&record.data)? else {
+        let Some(data) = data_from_wire(&record.data) else {
             continue;
         };
         let name = from_wire(&record.name)?;
@@ -121,41 +95,22 @@ pub(crate) fn record_sets(records: &[Record]) -> Result<Vec<RecordSet>, NameErro
         };
         if let Some(set) = sets.iter_mut().find(same) {
             set.ttl = set.ttl.min(record.ttl);
+            set.original_ttl = set.ttl;
             set.data.push(data);
         } else {
-            sets.push(RecordSet {
-                name,
-                ttl: record.ttl,
-                data: vec![data],
-            });
+            sets.push(RecordSet::new(name, record.ttl, vec![data]));
         }
     }
     Ok(sets)
 }
 
-fn data_from_wire(data: &RData) -> Result<Option<RecordData>, NameError> {
-    Ok(Some(match data {
-        RData::A(A(address)) => RecordData::A(*address),
-        RData::AAAA(AAAA(address)) => RecordData::Aaaa(*address),
-        RData::CNAME(CNAME(target)) => RecordData::Cname(from_wire(target)?),
-        RData::NS(NS(server)) => RecordData::Ns(from_wire(server)?),
-        RData::SOA(soa) => RecordData::Soa(Soa {
-            primary: from_wire(&soa.mname)?,
-            mailbox: from_wire(&soa.rname)?,
-            serial: soa.serial,
-            refresh: soa.refresh.unsigned_abs(),
-            retry: soa.retry.unsigned_abs(),
-            expire: soa.expire.unsigned_abs(),
-            minimum: soa.minimum,
-        }),
-        RData::SRV(srv) => RecordData::Srv(Srv {
-            priority: srv.priority,
-            weight: srv.weight,
-            port: srv.port,
-            target: from_wire(&srv.target)?,
-        }),
-        _ => return Ok(None),
-    }))
+/// `None` for data that is malformed, or that is no record's.
+fn data_from_wire(data: &RData) -> Option<RecordData> {
+    let mut written = Vec::new();
+    let mut encoder = BinEncoder::new(&mut written);
+    encoder.set_canonical_form(true);
+    data.emit(&mut encoder).ok()?;
+    octets::read(type_from_wire(data.record_type()), &written)
 }
 
 #[cfg(test)]
@@ -170,28 +125,5 @@ mod tests {
         }
         let odd = DnsName::from_labels([&b"a.b\\\0\xff"[..], b"test"]).expect("a valid name");
         assert_eq!(from_wire(&to_wire(&odd).expect("a wire form")), Ok(odd));
-    }
-
-    #[test]
-    fn the_bound_is_not_below_what_is_written() {
-        let name = |text: &str| DnsName::parse(text).expect("a valid name");
-        let sets = [
-            RecordSet {
-                name: name("web.example.test"),
-                ttl: u32::MAX,
-                data: vec![RecordData::A([192, 0, 2, 1].into())],
-            },
-            RecordSet {
-                name: name(""),
-                ttl: 1,
-                data: vec![RecordData::Ns(name("ns.example.test")), RecordData::Cname(name(""))],
-            },
-        ];
-        let asked = name("other.test");
-        let records = records(&sets, &asked, &to_wire(&asked).expect("a wire form")).expect("records");
-        let mut message = hickory_proto::op::Message::query();
-        message.add_answers(records);
-        let written = message.to_vec().expect("a message").len() - 12;
-        assert!(written <= size_bound(&sets), "{written} > {}", size_bound(&sets));
     }
 }

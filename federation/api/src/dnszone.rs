@@ -55,9 +55,24 @@ pub struct DNSZoneSpec {
     /// Fields of the SOA record that differ from Meridian's defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soa: Option<StartOfAuthority>,
+    /// The lowest time, in seconds, that the TTL of a name is halved to while not all of its clusters
+    /// serve; 1 to 3600.
+    #[serde(default = "default_minimum_ttl")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub minimum_ttl: i32,
     /// What a name answers when none of its clusters is healthy.
     #[serde(default)]
     pub when_none_healthy: WhenNoneHealthy,
+    /// Static records beside the names of services. Where they have addresses or an alias, they take the
+    /// place of a service's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4096))]
+    pub records: Vec<StaticRecords>,
+    /// Further static records in zone file form (RFC 1035). `$ORIGIN` starts as the domain and `$TTL` as
+    /// `ttl`; an SOA record is ignored, `$INCLUDE` is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1048576))]
+    pub zone_file: Option<String>,
     /// Marks the records of this control plane where several write to one zone. When absent, the id of
     /// the control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,6 +82,31 @@ pub struct DNSZoneSpec {
 
 fn default_ttl() -> i32 {
     30
+}
+
+fn default_minimum_ttl() -> i32 {
+    5
+}
+
+/// The records of one type at one name.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct StaticRecords {
+    /// Their name: relative to the domain, or fully qualified with a final dot; `@` is the domain
+    /// itself. The first label may be `*`.
+    #[schemars(length(min = 1, max = 254))]
+    pub name: String,
+    /// Their type, such as `MX`, or `TYPE` and a number for one without a name (RFC 3597).
+    #[serde(rename = "type")]
+    #[schemars(regex(pattern = "^[A-Z][A-Z0-9-]{0,15}$"))]
+    pub kind: String,
+    /// How long a resolver may keep them, in seconds; 0 to 604800. When absent, the zone's `ttl`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 604800))]
+    pub ttl: Option<i32>,
+    /// The data of each record, as in a zone file: `10 mail` for an MX.
+    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 4096)))]
+    pub data: Vec<String>,
 }
 
 /// One name server of a zone.

@@ -8,9 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use meridian_dns_core::{
-    DnsName, Fallback, NameError, RoutedName, Shard, ShardData, ShardHealth, SiteName, Srv, WhenNoneHealthy,
-};
+use meridian_dns_core::{DnsName, Fallback, NameError, RoutedName, Shard, ShardData, ShardHealth, SiteName, Srv};
 
 use crate::{ClusterName, DiscoveryKind, DnsZone, Freshness, Service, ServiceInMember, ServiceKey, World};
 
@@ -59,19 +57,21 @@ pub fn discover(world: &World, key: &ServiceKey) -> Discovered {
                 ),
             });
         }
-        if !service.host_names.is_empty() && service.addresses.is_empty() {
+        let data = ShardData::Addresses(service.addresses.iter().copied().collect());
+        let health = health_of(world.freshness(cluster, DiscoveryKind::Slices), service, member);
+        let mut shard = Shard::new(data, health);
+        if let (true, Some(text)) = (service.addresses.is_empty(), service.host_names.first()) {
+            shard.host_name = DnsName::parse(text).ok();
             found.issues.insert(Issue {
                 cluster: Some((*cluster).clone()),
                 reason: "LoadBalancerHostName",
                 message: format!(
-                    "the load balancer of Service {}/{} in cluster {cluster} has a host name and no address; host names are not resolved yet",
+                    "the load balancer of Service {}/{} in cluster {cluster} has the host name {text} and no address; it is answered as an alias where every cluster of a name has a host name, since host names are not resolved yet",
                     key.namespace, key.name
                 ),
             });
         }
-        let data = ShardData::Addresses(service.addresses.iter().copied().collect());
-        let health = health_of(world.freshness(cluster, DiscoveryKind::Slices), service, member);
-        shards.insert((*cluster).clone(), Shard { data, health });
+        shards.insert((*cluster).clone(), shard);
     }
     if shards.is_empty() {
         return found;
@@ -121,7 +121,7 @@ fn health_of(slices: &Freshness, service: &Service, member: &ServiceInMember) ->
         sum(|slice| slice.serving),
         sum(|slice| slice.total),
     );
-    if service.addresses.is_empty() {
+    if service.addresses.is_empty() && service.host_names.is_empty() {
         ShardHealth::Unhealthy("no load balancer address".to_owned())
     } else if ready > 0 || serving > 0 || *slices == Freshness::Unknown {
         ShardHealth::Healthy
@@ -225,6 +225,7 @@ fn names_in_zone(
             shards: level.shards,
             fallback: level.fallback,
             ipv6,
+            https: None,
         });
     }
     (names, impossible)
@@ -243,8 +244,9 @@ fn service_records(
     let mut shards = Shards::new();
     for (cluster, shard) in &level.shards {
         let ports = services.get(cluster).into_iter().flat_map(|service| &service.ports);
-        // Where a site's own name is not possible, the site has nothing that a record could lead to.
-        let target = global.prepend(cluster.as_str()).ok().filter(|_| shard.offers());
+        // Where a site's own name is not possible or has no address, there is nothing to lead to.
+        let has_address = matches!(&shard.data, ShardData::Addresses(addresses) if !addresses.is_empty());
+        let target = global.prepend(cluster.as_str()).ok().filter(|_| has_address);
         let data = if let Some(target) = target {
             ports
                 .filter(|port| port.name.as_deref() == Some(port_name) && port.protocol == protocol)
@@ -260,10 +262,7 @@ fn service_records(
         };
         shards.insert(
             cluster.clone(),
-            Shard {
-                data: ShardData::Services(data),
-                health: shard.health.clone(),
-            },
+            Shard::new(ShardData::Services(data), shard.health.clone()),
         );
     }
     let fallback = match &level.fallback {
@@ -276,6 +275,7 @@ fn service_records(
         shards,
         fallback,
         ipv6: false,
+        https: None,
     })
 }
 
@@ -328,17 +328,23 @@ fn host_names(world: &World, key: &ServiceKey, shards: &Shards, found: &mut Disc
                 });
                 continue;
             }
-            // An alias stands alone at its name (RFC 1034 section 3.6.2), and at the apex there are SOA and NS.
-            let policy = match &zone.when_none_healthy {
-                WhenNoneHealthy::Fallback(_) if *host == zone.domain => WhenNoneHealthy::FailOpen,
-                policy => policy.clone(),
-            };
+            if zone.records.displaces(&zone.domain, host) {
+                found.issues.insert(Issue {
+                    cluster: None,
+                    reason: "NameTaken",
+                    message: format!(
+                        "host name {host} is taken by static records of its zone: addresses or an alias of its own, or a delegation; remove them or choose another name"
+                    ),
+                });
+                continue;
+            }
             found.names.entry(zone.domain.clone()).or_default().push(RoutedName {
                 name: host.clone(),
                 ttl: route.ttl.unwrap_or(zone.ttl),
                 shards: shards.clone(),
-                fallback: Fallback::Policy(policy),
+                fallback: Fallback::Policy(zone.when_none_healthy.clone()),
                 ipv6: RoutedName::every_site_has_ipv6(shards),
+                https: None,
             });
         }
     }

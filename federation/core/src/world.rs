@@ -9,9 +9,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
-use meridian_dns_core::{DnsName, Location, NameServer, Traffic, WhenNoneHealthy};
+use meridian_dns_core::{DnsName, Location, NameServer, StaticRecords, Traffic, WhenNoneHealthy};
 
 use crate::{ClusterName, Freshness, Nodes, Timestamp};
 
@@ -127,6 +128,10 @@ pub struct DnsZone {
     pub soa_times: [u32; 4],
     /// What a global name answers when no site is healthy.
     pub when_none_healthy: WhenNoneHealthy,
+    /// The lowest TTL that halving leads to while a name is degraded, seconds.
+    pub minimum_ttl: u32,
+    /// Static records.
+    pub records: Arc<StaticRecords>,
 }
 
 /// A DNSRoute: further host names of a service.

@@ -272,6 +272,37 @@ fn a_load_balancer_with_a_host_name_alone_is_an_issue() {
     assert_eq!(model.issues(), [""; 0]);
 }
 
+/// An alias stands for every type and every client, so it is one only where every cluster has a host name.
+#[test]
+fn load_balancers_with_host_names_are_aliases_where_every_cluster_has_one() {
+    let mut model = two();
+    let host = |text: &str| {
+        let mut service = balancer(&[]);
+        service.host_names.insert(text.to_owned());
+        service
+    };
+    model.put(&nginx(), "c1", Some(host("lb1.example.net")));
+    check(&model, "nginx.test.ufp.svc.us.example.com", "CNAME lb1.example.net");
+    check(&model, GLOBAL, "A 192.0.2.2");
+    model.put(&nginx(), "c2", Some(host("lb2.example.net")));
+    check(&model, GLOBAL, "CNAME lb1.example.net");
+    check(
+        &model,
+        "nginx.test.ufp.svc.eu-a.eu.example.com",
+        "CNAME lb2.example.net",
+    );
+    // A cluster's own name is the target of SRV records, so it is never an alias (RFC 2782).
+    check(&model, &format!("c1.{GLOBAL}"), "NODATA");
+    check_srv(&model, &format!("_http._tcp.c1.{GLOBAL}"), "NODATA");
+    model.slices(&nginx(), "c1", &[]);
+    check(&model, GLOBAL, "CNAME lb2.example.net");
+    check(
+        &model,
+        "nginx.test.ufp.svc.us.example.com",
+        &format!("CNAME {GLOBAL}, CNAME lb2.example.net"),
+    );
+}
+
 #[test]
 fn host_names_lie_in_the_longest_zone() {
     let mut model = two();

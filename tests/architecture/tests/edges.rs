@@ -110,9 +110,9 @@ struct Reserved {
 
 const RESERVED: &[Reserved] = &[
     Reserved {
-        crates: &["hickory-"],
+        crates: &["hickory-", "domain"],
         only_for: &["meridian-dns-server"],
-        why: "the wire library changes its types with every release; one crate translates them, the others know only dns-core",
+        why: "wire libraries change their types with every release; one crate translates them, the others know only dns-core",
     },
     Reserved {
         crates: &["aws-"],

@@ -19,10 +19,16 @@ struct Peer {
     package: &'static str,
 }
 
-const PEERS: &[Peer] = &[Peer {
-    program: "dig",
-    package: "bind9-dnsutils",
-}];
+const PEERS: &[Peer] = &[
+    Peer {
+        program: "dig",
+        package: "bind9-dnsutils",
+    },
+    Peer {
+        program: "kdig",
+        package: "knot-dnsutils",
+    },
+];
 
 /// How packages can be installed here.
 #[derive(Debug, PartialEq, Eq)]

@@ -220,13 +220,7 @@ impl Fixture {
             name: DnsName::parse(asked).expect("a name"),
             record_type: RecordType::A,
         };
-        let answer = answer(
-            &self.snapshot,
-            &question,
-            Client {
-                address: IpAddr::from([203, 0, 113, 9]),
-            },
-        );
+        let answer = answer(&self.snapshot, &question, Client::at(IpAddr::from([203, 0, 113, 9])));
         let data = |data: &RecordData| match data {
             RecordData::A(address) => format!("A {address}"),
             RecordData::Cname(target) => format!("CNAME {}", target.as_str()),
@@ -237,6 +231,7 @@ impl Fixture {
             Outcome::NoError if parts.is_empty() => "NODATA".to_owned(),
             Outcome::NoError => parts.join(", "),
             Outcome::NxDomain => "NXDOMAIN".to_owned(),
+            Outcome::YxDomain => "YXDOMAIN".to_owned(),
             Outcome::ServFail => "SERVFAIL".to_owned(),
             Outcome::Refused => "REFUSED".to_owned(),
         }

@@ -11,8 +11,7 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use ipnet::IpNet;
 use meridian_dns_core::{DnsName, Outcome, RecordData, RecordType};
-use meridian_dns_server::Transport;
-use meridian_dns_server::client::{Query, Reply, query};
+use meridian_dns_server::client::{Query, Reply, Transport, query};
 
 use super::fleet::SERVICE_PORT;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use meridian_dns_core::RecordType;
-use meridian_dns_server::Transport;
+use meridian_dns_server::client::Transport;
 
 use super::expect::addresses_of;
 use super::objects::global;

@@ -66,7 +66,7 @@ fn short(snapshot: &Snapshot, name: &str, network: &str, owners: &Owners) -> Str
             name,
             record_type: RecordType::A,
         },
-        Client { address },
+        Client::at(address),
     );
     let alias = reply
         .answers
@@ -83,7 +83,7 @@ fn short(snapshot: &Snapshot, name: &str, network: &str, owners: &Owners) -> Str
         .collect();
     match (reply.outcome, addresses.is_empty()) {
         (Outcome::NxDomain, _) => "NXDOMAIN".to_owned(),
-        (Outcome::ServFail, _) => "SERVFAIL".to_owned(),
+        (Outcome::ServFail | Outcome::YxDomain, _) => "SERVFAIL".to_owned(),
         (_, true) => "no address".to_owned(),
         (_, false) => format!("{}{}", if alias { "alias to " } else { "" }, addresses.join(", ")),
     }

@@ -12,8 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, Config};
 use meridian_dns_core::{DnsName, RecordType};
-use meridian_dns_server::Transport;
-use meridian_dns_server::client::{Query, Reply, query};
+use meridian_dns_server::client::{Query, Reply, Transport, query};
 use meridian_simcluster::proxy::FaultProxy;
 use meridian_simcluster::{ClusterOptions, SimCluster};
 use serde_json::{Value, json};
@@ -200,7 +199,12 @@ impl Federation {
     }
 
     pub(crate) async fn ask(&self, name: &str) -> Option<Reply> {
-        let question = Query::new(DnsName::parse(name).expect("a name"), RecordType::A);
+        self.ask_for(name, "A").await
+    }
+
+    pub(crate) async fn ask_for(&self, name: &str, record_type: &str) -> Option<Reply> {
+        let record_type = RecordType::from_mnemonic(record_type).expect("a type");
+        let question = Query::new(DnsName::parse(name).expect("a name"), record_type);
         query(self.dns, Transport::Udp, &question, Duration::from_secs(1))
             .await
             .ok()

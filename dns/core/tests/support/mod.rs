@@ -2,23 +2,28 @@
 //!
 //! Three sites, each with a client network: tokyo and taipei are near each other, oregon is far. In
 //! the zone `example.test`, the name `web` is offered by all three, `web.asia` by the two near ones,
-//! `web.tokyo` by one, and each name leads to the one above it when none of its sites serves. Names
-//! in tests are written relative to the zone, `@` is the zone itself.
+//! `web.tokyo` by one, and each name leads to the one above it when none of its sites serves. Clients
+//! in a site's internal network are told its internal addresses. Names in tests are written relative
+//! to the zone, `@` is the zone itself; static records as `name ttl type data`.
+
+#![allow(dead_code, reason = "each test uses a part")]
+
+pub(crate) mod arbitrary;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use meridian_dns_core::{
-    Answer, Client, DnsName, Fallback, Liveness, Location, NameChange, NameServer, Outcome, Question, RecordSet,
-    RecordType, RoutedName, Shard, ShardData, ShardHealth, Site, SiteName, Snapshot, Soa, Srv, Traffic,
-    WhenNoneHealthy, Zone, answer,
+    Answer, Client, ClientSubnet, DnsName, Fallback, FindingKind, HttpsService, Liveness, Location, Mx, NameChange,
+    NameServer, Opaque, Outcome, Question, RecordData, RecordSet, RecordType, RoutedName, Shard, ShardData,
+    ShardHealth, Site, SiteName, Snapshot, Soa, Srv, StaticRecords, Svcb, Traffic, WhenNoneHealthy, Zone, answer,
 };
 
-/// Name, client network, place.
-const SITES: [(&str, &str, (f64, f64)); 3] = [
-    ("tokyo", "100.64.1.0/24", (35.68, 139.69)),
-    ("taipei", "100.64.2.0/24", (25.03, 121.56)),
-    ("oregon", "100.64.3.0/24", (45.52, -122.68)),
+/// Name, client network, internal network, place.
+const SITES: [(&str, &str, &str, (f64, f64)); 3] = [
+    ("tokyo", "100.64.1.0/24", "100.64.1.128/25", (35.68, 139.69)),
+    ("taipei", "100.64.2.0/24", "100.64.2.0/25", (25.03, 121.56)),
+    ("oregon", "100.64.3.0/24", "100.64.3.128/25", (45.52, -122.68)),
 ];
 
 /// What a test says about the fleet before it asks.
@@ -27,6 +32,7 @@ pub(crate) struct World {
     names: BTreeMap<DnsName, RoutedName>,
     dead: BTreeSet<String>,
     drained: BTreeSet<String>,
+    records: Vec<RecordSet>,
     incomplete: bool,
 }
 
@@ -77,17 +83,58 @@ impl World {
                 shards,
                 fallback,
                 ipv6,
+                https: None,
             },
         );
         self
     }
 
-    /// The site does not serve this name.
-    pub(crate) fn unhealthy(mut self, name: &str, site: &str) -> Self {
-        let routed = self.names.get_mut(&absolute(name)).expect("a name of the world");
-        let shard = routed.shards.get_mut(&SiteName::new(site)).expect("a site of the name");
-        shard.health = ShardHealth::Unhealthy("no ready endpoints".to_owned());
+    fn change(mut self, name: &str, change: impl FnOnce(&mut RoutedName)) -> Self {
+        change(self.names.get_mut(&absolute(name)).expect("a name of the world"));
         self
+    }
+
+    fn shard(self, name: &str, site: &str, change: impl FnOnce(&mut Shard)) -> Self {
+        self.change(name, |routed| {
+            change(routed.shards.get_mut(&SiteName::new(site)).expect("a site of the name"));
+        })
+    }
+
+    /// The name has another TTL.
+    pub(crate) fn ttl(self, name: &str, ttl: u32) -> Self {
+        self.change(name, |routed| routed.ttl = ttl)
+    }
+
+    /// The name is a host with TLS.
+    pub(crate) fn https(self, name: &str, alpn: &[&str]) -> Self {
+        let alpn = alpn.iter().map(|id| (*id).to_owned()).collect();
+        self.change(name, |routed| routed.https = Some(HttpsService { alpn, port: None }))
+    }
+
+    /// The site's load balancer has a host name.
+    pub(crate) fn host_name(self, name: &str, site: &str, host: &str) -> Self {
+        self.shard(name, site, |shard| shard.host_name = Some(absolute(host)))
+    }
+
+    /// The site has internal addresses for the name.
+    pub(crate) fn internal(self, name: &str, site: &str, addresses: &str) -> Self {
+        let addresses = addresses
+            .split_whitespace()
+            .map(|part| part.parse().expect("an address"));
+        self.shard(name, site, |shard| shard.internal = addresses.collect())
+    }
+
+    /// Static records, one a line.
+    pub(crate) fn records(mut self, lines: &[&str]) -> Self {
+        self.records.extend(lines.iter().map(|line| record(line)));
+        self
+    }
+
+    /// The site does not serve this name.
+    pub(crate) fn unhealthy(self, name: &str, site: &str) -> Self {
+        self.shard(name, site, |shard| {
+            shard.health = ShardHealth::Unhealthy("no ready endpoints".to_owned());
+        })
     }
 
     /// None of these sites serves any of its names.
@@ -124,12 +171,13 @@ impl World {
 
     /// What the server would answer from.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let sites = SITES.iter().map(|(name, network, (latitude, longitude))| {
+        let sites = SITES.iter().map(|(name, network, internal, (latitude, longitude))| {
             let site = Site {
                 region: String::new(),
                 zones: Vec::new(),
                 location: Location::new(*latitude, *longitude),
                 networks: vec![network.parse().expect("a network")],
+                internal_networks: vec![internal.parse().expect("a network")],
                 weight: 100,
                 liveness: if self.dead.contains(*name) {
                     Liveness::Dead
@@ -159,6 +207,10 @@ impl World {
             .collect();
         let zone = Zone::new(absolute("@"), soa(), vec![server, outside])
             .with(&changes, 7)
+            .with_records(
+                Arc::new(StaticRecords::new(&absolute("@"), self.records.clone()).expect("valid records")),
+                8,
+            )
             .with_complete(!self.incomplete);
         Snapshot::default().with_sites(sites.collect()).with_zone(zone)
     }
@@ -197,40 +249,83 @@ fn shard(text: &str) -> Shard {
                 .collect(),
         )
     };
-    Shard {
-        data,
-        health: ShardHealth::Healthy,
+    Shard::new(data, ShardHealth::Healthy)
+}
+
+/// A record written as `name ttl type data`; a type without fields of its own has a string as its octets.
+pub(crate) fn record(line: &str) -> RecordSet {
+    let mut parts = line.splitn(4, ' ');
+    let mut part = || parts.next().expect("name, ttl, type, data");
+    let (name, ttl) = (absolute(part()), part().parse().expect("a TTL"));
+    let record_type = RecordType::from_mnemonic(part()).expect("a type");
+    let text = part();
+    let fields: Vec<&str> = text.split(' ').collect();
+    let number = |at: usize| fields[at].parse().expect("a number");
+    let data = match record_type {
+        RecordType::A => RecordData::A(text.parse().expect("an address")),
+        RecordType::Aaaa => RecordData::Aaaa(text.parse().expect("an address")),
+        RecordType::Cname => RecordData::Cname(absolute(text)),
+        RecordType::Dname => RecordData::Dname(absolute(text)),
+        RecordType::Ns => RecordData::Ns(absolute(text)),
+        RecordType::Mx => RecordData::Mx(Mx {
+            preference: number(0),
+            exchange: absolute(fields[1]),
+        }),
+        RecordType::Srv => RecordData::Srv(Srv {
+            priority: number(0),
+            weight: number(1),
+            port: number(2),
+            target: absolute(fields[3]),
+        }),
+        RecordType::Https => RecordData::Https(Svcb {
+            priority: number(0),
+            target: absolute(fields[1]),
+            parameters: BTreeMap::new(),
+        }),
+        // One string, as in TXT.
+        _ => RecordData::Opaque(Opaque {
+            record_type,
+            octets: [&[u8::try_from(text.len()).expect("a short text")], text.as_bytes()]
+                .concat()
+                .into(),
+        }),
+    };
+    RecordSet::new(name, ttl, vec![data])
+}
+
+/// A client that asks through a resolver: `source subnet`, with `trusted` behind it if the resolver is;
+/// or one that asks for itself. Before it, `at SITE` for a listener of that site.
+pub(crate) fn client(text: &str) -> Client<'static> {
+    let mut parts = text.split(' ').peekable();
+    let site = parts.next_if_eq(&"at").and_then(|_| parts.next());
+    let source = parts.next().expect("a source").parse().expect("an address");
+    let subnet = parts.next().map(|network| ClientSubnet {
+        network: network.parse().expect("a network"),
+        trusted: parts.next() == Some("trusted"),
+    });
+    Client {
+        source,
+        subnet,
+        site: site.map(|name| &*Box::leak(Box::new(SiteName::new(name)))),
     }
 }
 
-/// Asks as a client of the given address; `question` is a name and a type.
-pub(crate) fn ask(snapshot: &Snapshot, from: &str, question: &str) -> Answer {
-    let (name, record_type) = question.split_once(' ').expect("a name and a type");
-    let record_type = [
-        RecordType::A,
-        RecordType::Aaaa,
-        RecordType::Srv,
-        RecordType::Ns,
-        RecordType::Soa,
-        RecordType::Cname,
-        RecordType::Any,
-    ]
-    .into_iter()
-    .find(|known| known.to_string() == record_type)
-    .unwrap_or(RecordType::Other(16));
-    let address = from.parse().expect("an address");
-    answer(
-        snapshot,
-        &Question {
-            name: absolute(name),
-            record_type,
-        },
-        Client { address },
-    )
+/// Reads a question: a name and a type.
+pub(crate) fn question(text: &str) -> Question {
+    let (name, record_type) = text.split_once(' ').expect("a name and a type");
+    Question {
+        name: absolute(name),
+        record_type: RecordType::from_mnemonic(record_type).expect("a type"),
+    }
+}
+
+/// Asks as a [`client`]; the question is a name and a type.
+pub(crate) fn ask(snapshot: &Snapshot, from: &str, text: &str) -> Answer {
+    answer(snapshot, &question(text), client(from))
 }
 
 /// The answer in a few words: outcome and scope, then one line for each set.
-fn render(answer: &Answer) -> Vec<String> {
+pub(crate) fn render(answer: &Answer) -> Vec<String> {
     let set = |mark: &str, set: &RecordSet| {
         let relative = |text: String| match text.strip_suffix(".example.test.") {
             Some(inside) => inside.to_owned(),
@@ -252,6 +347,7 @@ fn render(answer: &Answer) -> Vec<String> {
     let outcome = match answer.outcome {
         Outcome::NoError => "NOERROR",
         Outcome::NxDomain => "NXDOMAIN",
+        Outcome::YxDomain => "YXDOMAIN",
         Outcome::ServFail => "SERVFAIL",
         Outcome::Refused => "REFUSED",
     };
@@ -273,8 +369,13 @@ pub(crate) fn check(world: &World, from: &str, question: &str, expected: &[&str]
 pub(crate) fn check_in(snapshot: &Snapshot, from: &str, question: &str, expected: &[&str]) {
     let answer = ask(snapshot, from, question);
     assert_eq!(render(&answer), expected, "{question} from {from}");
-    let ours = matches!(answer.outcome, Outcome::NoError | Outcome::NxDomain);
-    assert_eq!(answer.authoritative, ours, "AA of {question}");
+    let ours = !matches!(answer.outcome, Outcome::ServFail | Outcome::Refused);
+    let referral = answer.answers.is_empty()
+        && answer
+            .findings
+            .last()
+            .is_some_and(|last| last.kind == FindingKind::Referral);
+    assert_eq!(answer.authoritative, ours && !referral, "AA of {question}");
 }
 
 /// A client nearest to tokyo.

@@ -46,6 +46,8 @@ pub(crate) fn zone(domain: &str, federation: &str) -> DnsZone {
         mailbox: name("hostmaster.example.com"),
         soa_times: [7200, 900, 1_209_600, 30],
         when_none_healthy: WhenNoneHealthy::Empty,
+        minimum_ttl: meridian_dns_core::MINIMUM_TTL,
+        records: Arc::default(),
     }
 }
 
@@ -259,7 +261,7 @@ impl Model {
                 name: name(asked),
                 record_type,
             },
-            Client { address: client },
+            Client::at(client),
         )
     }
 
@@ -323,6 +325,7 @@ fn text_of(answer: &Answer) -> String {
         Outcome::NoError if parts.is_empty() || answer.authorities.len() == 1 => parts.push("NODATA".to_owned()),
         Outcome::NoError => {}
         Outcome::NxDomain => parts.push("NXDOMAIN".to_owned()),
+        Outcome::YxDomain => parts.push("YXDOMAIN".to_owned()),
         Outcome::ServFail => parts.push("SERVFAIL".to_owned()),
         Outcome::Refused => parts.push("REFUSED".to_owned()),
     }

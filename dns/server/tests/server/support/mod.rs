@@ -2,7 +2,10 @@
 //!
 //! Two sites: `here` owns the client network 127.0.0.0/8 and 100.64.1.0/24, `there` owns
 //! 100.64.2.0/24 and 2001:db8:2::/48. In the zone `example.test`, `web` is offered by both, `many` has
-//! a hundred addresses in each, `own` is the same for everybody.
+//! a hundred addresses in each and `some` fifty, `own` is the same for everybody.
+
+pub(crate) mod dice;
+pub(crate) mod packet;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -25,6 +28,7 @@ pub(crate) fn snapshot(there: Liveness) -> Snapshot {
         zones: Vec::new(),
         location: None,
         networks: networks.iter().map(|text| text.parse().expect("a network")).collect(),
+        internal_networks: Vec::new(),
         weight: 1,
         liveness,
         traffic: Traffic::Active,
@@ -68,6 +72,7 @@ pub(crate) fn snapshot(there: Liveness) -> Snapshot {
     let changes = [
         routed("web.example.test", &[("here", v4(1, 1)), ("there", v4(2, 1))]),
         routed("many.example.test", &[("here", v4(1, 100)), ("there", v4(2, 100))]),
+        routed("some.example.test", &[("here", v4(1, 50)), ("there", v4(2, 50))]),
         routed("own.example.test", &[("there", v4(2, 1))]),
         routed(
             "_https._tcp.web.example.test",
@@ -85,15 +90,7 @@ pub(crate) fn snapshot(there: Liveness) -> Snapshot {
 fn routed(text: &str, shards: &[(&str, ShardData)]) -> NameChange {
     let shards: BTreeMap<_, _> = shards
         .iter()
-        .map(|(site, data)| {
-            (
-                SiteName::new(*site),
-                Shard {
-                    data: data.clone(),
-                    health: ShardHealth::Healthy,
-                },
-            )
-        })
+        .map(|(site, data)| (SiteName::new(*site), Shard::new(data.clone(), ShardHealth::Healthy)))
         .collect();
     let fallback = Fallback::Policy(WhenNoneHealthy::FailOpen);
     NameChange::Set(Arc::new(RoutedName {
@@ -102,13 +99,20 @@ fn routed(text: &str, shards: &[(&str, ShardData)]) -> NameChange {
         shards,
         fallback,
         ipv6: false,
+        https: None,
     }))
 }
 
 /// A server with the fleet, its address and its table.
 pub(crate) async fn start() -> (DnsServer, SocketAddr, Table) {
+    start_with(|_| ()).await
+}
+
+/// The same, with its configuration changed.
+pub(crate) async fn start_with(change: impl FnOnce(&mut ServerConfig)) -> (DnsServer, SocketAddr, Table) {
     let table = Table::new(snapshot(Liveness::Alive));
-    let config = ServerConfig::new([SocketAddr::from(([127, 0, 0, 1], 0))]);
+    let mut config = ServerConfig::new([SocketAddr::from(([127, 0, 0, 1], 0))]);
+    change(&mut config);
     let server = DnsServer::bind(config, table.clone()).await.expect("a free port");
     let address = server.addresses()[0];
     (server, address, table)

@@ -1,14 +1,12 @@
 //! The server as a resolver sees it, through this crate's own client.
 
-mod support;
-
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+use crate::support::{name, snapshot, start, start_with};
 use meridian_dns_core::{Liveness, Outcome, RecordSet, RecordType};
 use meridian_dns_server::client::{ClientError, Query, Reply, Transport, query};
 use meridian_dns_server::{BindError, DnsServer, ServerConfig, Table};
-use support::{name, snapshot, start};
 use tokio::io::AsyncReadExt;
 
 /// Long enough for a busy machine, short enough for a test that fails.
@@ -117,10 +115,7 @@ async fn a_long_answer_is_cut_short_over_udp_and_whole_over_tcp() {
     let many = a("many.example.test").for_subnet("100.64.2.0/24".parse().expect("a network"));
     let short = ask(address, Transport::Udp, &many).await;
     assert!(short.truncated);
-    // 1232 octets, less 57 of the header, the question and the OPT record with its subnet; 16 for
-    // each address, a little more for the first.
-    let told = short.answers[0].data.len();
-    assert!((72..=73).contains(&told), "{told} addresses");
+    assert!(short.answers.is_empty(), "part of a set is not sent");
     assert_eq!(
         short.scope,
         Some(24),
@@ -209,12 +204,8 @@ async fn several_addresses_are_served_by_one_server() {
 
 #[tokio::test]
 async fn idle_connections_are_closed() {
-    let mut config = ServerConfig::new([SocketAddr::from(([127, 0, 0, 1], 0))]);
-    config.tcp_idle = Duration::from_millis(100);
-    let server = DnsServer::bind(config, Table::default()).await.expect("a free port");
-    let mut stream = tokio::net::TcpStream::connect(server.addresses()[0])
-        .await
-        .expect("a connection");
+    let (_server, address, _) = start_with(|config| config.settings.streams.idle = Duration::from_millis(100)).await;
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
     let read = tokio::time::timeout(LIMIT, stream.read(&mut [0; 1]))
         .await
         .expect("closed in time");

@@ -3,12 +3,10 @@
 //! Our client and our server could share a misunderstanding of the format; BIND's tool does not.
 //! Skipped, and said so, without it.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::process::Command;
 
-use support::start;
+use crate::support::start;
 
 /// `dig` with these arguments; `None` if there is no `dig`.
 async fn dig(server: SocketAddr, arguments: &str) -> Option<String> {
@@ -97,7 +95,14 @@ async fn dig_understands_the_replies() {
     .await;
     check(address, "+norec +noedns web.example.test", &["10.1.0.1"]).await;
     check(address, "+norec +opcode=status web.example.test", &["status: NOTIMP"]).await;
-    check(address, "+norec -c CH version.bind TXT", &["status: REFUSED"]).await;
+    check(
+        address,
+        "+norec version.bind CH TXT",
+        &["status: NOERROR", "\"Meridian\""],
+    )
+    .await;
+    check(address, "+norec id.server CH TXT", &["status: REFUSED", "EDE: 18"]).await;
+    check(address, "+norec elsewhere.test", &["status: REFUSED", "EDE: 20"]).await;
     check(
         address,
         "+norec +nocomments _https._tcp.web.example.test SRV",

@@ -1,0 +1,288 @@
+//! Which site answers for a routed name.
+//!
+//! Whether there is data of a type, and whether the name is an alias, never depends on the client: a
+//! class is an order of *all* sites, and internal addresses only stand in for public ones of the same
+//! family. So a negative answer can be cached for everybody.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::trace::{PassedOver, Silent, Step, Trace};
+use crate::record::parameter;
+use crate::zone::address_of;
+use crate::zone::node::{ROUTED_TYPES, Routed};
+use crate::{
+    ClientClass, DnsName, Fallback, HttpsService, RecordData, RecordType, RoutedName, Shard, ShardData, ShardHealth,
+    SiteName, Sites, Svcb, WhenNoneHealthy,
+};
+
+/// What a routed name answers.
+pub(super) enum Choice {
+    /// Data of the type; may be empty.
+    Data(Vec<RecordData>),
+    /// An alias to the chosen site's host name.
+    HostName(DnsName),
+    /// No site serves: an alias to another name.
+    Fallback(DnsName),
+}
+
+/// By what a choice is made: the order of sites, their state, and the sites whose internal addresses the
+/// client is told.
+#[derive(Clone, Copy)]
+pub(super) struct Chooser<'a> {
+    pub(super) sites: &'a Sites,
+    pub(super) class: &'a ClientClass,
+    pub(super) internal: &'a [SiteName],
+}
+
+type Candidate<'a> = (&'a SiteName, &'a Shard);
+
+impl<'a> Chooser<'a> {
+    /// Chooses for one type. `may_alias` says whether an alias can stand at the name: not at the apex,
+    /// nor beside other data.
+    pub(super) fn choose(
+        &self,
+        routed: &'a Routed,
+        may_alias: bool,
+        record_type: RecordType,
+        trace: &mut impl Trace,
+    ) -> Choice {
+        let name = &*routed.name;
+        if name.fallback == Fallback::Always {
+            let of_all = name.shards.iter().flat_map(|shard| self.data(name, shard, record_type));
+            return Choice::Data(of_all.collect());
+        }
+        let host_names = routed.host_names && may_alias;
+        let usable = |shard: &Shard| {
+            if host_names {
+                shard.host_name.is_some()
+            } else {
+                answerable(shard, name)
+            }
+        };
+        let in_order = || {
+            let order = self.class.order.iter();
+            order.filter_map(|ranked| name.shards.get_key_value(&ranked.site))
+        };
+        // Whether a site serves is asked without the type: otherwise A could come from a site and AAAA
+        // lead to an alias, and an alias stands alone at its name.
+        let serves = |(site, shard): &Candidate<'_>| {
+            shard.health == ShardHealth::Healthy && usable(shard) && self.sites.takes_clients(site)
+        };
+        let mut serving = in_order().filter(serves).peekable();
+        let target = name.fallback.target();
+        let open = match &name.fallback {
+            Fallback::Policy(WhenNoneHealthy::FailOpen) => true,
+            // Where an alias cannot stand, what is left is better than nothing.
+            _ => target.is_some() && !may_alias,
+        };
+        let anybody = serving.peek().is_some();
+        if !anybody {
+            trace.step(|| Step::NoneServes(name.name.clone()));
+        }
+        let fits = |(_, shard): &Candidate<'_>| {
+            if host_names {
+                shard.host_name.is_some()
+            } else {
+                has(name, shard, record_type)
+            }
+        };
+        let mut fallback = None;
+        let chosen = if open {
+            // No alias can follow, so each type may come from another site: a site with IPv6 alone must
+            // not leave the IPv4 clients with nothing.
+            let active = in_order().filter(|(site, _)| !self.sites.drained(site));
+            serving.chain(active).chain(in_order()).find(fits)
+        } else if anybody {
+            serving.find(fits)
+        } else {
+            fallback = target;
+            None
+        };
+        if trace.listens() {
+            let good = chosen.as_ref().is_some_and(serves);
+            self.tell(in_order(), usable, chosen.map(|(site, _)| (site, good)), trace);
+        }
+        match (chosen, fallback) {
+            (None, Some(target)) => Choice::Fallback(target.clone()),
+            (None, None) => Choice::Data(Vec::new()),
+            (Some((_, shard)), _) if host_names => match &shard.host_name {
+                Some(host) => Choice::HostName(host.clone()),
+                None => Choice::Data(Vec::new()),
+            },
+            (Some(candidate), _) => Choice::Data(self.data(name, candidate, record_type)),
+        }
+    }
+
+    /// Tells who was passed over and who was chosen: before a site that serves those that are nearer, and
+    /// before one that is only left all the others, none of which serves.
+    fn tell(
+        &self,
+        in_order: impl Iterator<Item = Candidate<'a>>,
+        usable: impl Fn(&Shard) -> bool,
+        chosen: Option<(&SiteName, bool)>,
+        trace: &mut impl Trace,
+    ) {
+        let mut internal = false;
+        for (site, shard) in in_order {
+            if chosen.is_some_and(|(other, _)| other == site) {
+                internal = self.internal.contains(site) && !shard.internal.is_empty();
+                if chosen.is_some_and(|(_, serves)| serves) {
+                    break;
+                }
+                continue;
+            }
+            trace.step(|| Step::PassedOver {
+                site: site.clone(),
+                why: self.why_not(site, shard, usable(shard)),
+            });
+        }
+        if let Some((site, serves)) = chosen {
+            trace.step(|| Step::Chosen {
+                site: site.clone(),
+                serves,
+                internal,
+            });
+        }
+    }
+
+    fn why_not(&self, site: &SiteName, shard: &Shard, usable: bool) -> PassedOver {
+        if self.sites.drained(site) {
+            PassedOver::Drained
+        } else if !self.sites.takes_clients(site) {
+            PassedOver::Dead
+        } else if let ShardHealth::Unhealthy(reason) = &shard.health {
+            PassedOver::Unhealthy(reason.clone())
+        } else if usable {
+            PassedOver::NoSuchType
+        } else {
+            PassedOver::Nothing
+        }
+    }
+
+    /// The types that the name has at this moment, in the order of their numbers: a bitmap's worth.
+    pub(super) fn types(&self, routed: &'a Routed, may_alias: bool) -> Vec<RecordType> {
+        let mut types = Vec::new();
+        for record_type in ROUTED_TYPES {
+            match self.choose(routed, may_alias, record_type, &mut Silent) {
+                Choice::Data(data) if data.is_empty() => {}
+                Choice::Data(_) => types.push(record_type),
+                Choice::HostName(_) | Choice::Fallback(_) => return vec![RecordType::Cname],
+            }
+        }
+        types
+    }
+
+    /// Whether not all of the name's sites serve. A drained site is nobody's trouble.
+    pub(super) fn degraded(&self, routed: &Routed) -> bool {
+        let shards = &routed.name.shards;
+        let down = || self.sites.down().iter().any(|site| shards.contains_key(site));
+        let unhealthy = || {
+            shards
+                .iter()
+                .any(|(site, shard)| !shard.serves() && !self.sites.drained(site))
+        };
+        (!routed.settled && unhealthy()) || down()
+    }
+
+    /// What a site answers under a name, of one type, to this client.
+    fn data(&self, name: &RoutedName, (site, shard): Candidate<'_>, record_type: RecordType) -> Vec<RecordData> {
+        let internal = self.internal.contains(site);
+        match (&shard.data, record_type) {
+            (ShardData::Addresses(_), RecordType::A | RecordType::Aaaa) => {
+                addresses(shard, name, record_type, internal)
+                    .filter_map(|address| address_of(address, record_type))
+                    .collect()
+            }
+            (ShardData::Addresses(_), RecordType::Https) => match &name.https {
+                Some(service) if answerable(shard, name) => vec![https(service, name, shard, internal)],
+                _ => Vec::new(),
+            },
+            (ShardData::Services(services), RecordType::Srv) => services.iter().cloned().map(RecordData::Srv).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether a site has data of that type, whoever asks.
+fn has(name: &RoutedName, shard: &Shard, record_type: RecordType) -> bool {
+    match (&shard.data, record_type) {
+        (ShardData::Addresses(_), RecordType::A | RecordType::Aaaa) => {
+            addresses(shard, name, record_type, false).next().is_some()
+        }
+        (ShardData::Addresses(_), RecordType::Https) => name.https.is_some() && answerable(shard, name),
+        (ShardData::Services(services), RecordType::Srv) => !services.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether there is a type that this shard answers. Its IPv6 addresses do not count when the name's
+/// are not answered.
+fn answerable(shard: &Shard, name: &RoutedName) -> bool {
+    match &shard.data {
+        ShardData::Addresses(addresses) => addresses.iter().any(|address| address.is_ipv4() || name.ipv6),
+        ShardData::Services(services) => !services.is_empty(),
+    }
+}
+
+/// The addresses of one family: the internal ones for those who are told them, if there are any and
+/// there are public ones that they stand in for.
+fn addresses<'a>(
+    shard: &'a Shard,
+    name: &RoutedName,
+    record_type: RecordType,
+    internal: bool,
+) -> impl Iterator<Item = IpAddr> + 'a {
+    let ipv6 = record_type == RecordType::Aaaa;
+    let of_family = move |address: &&IpAddr| address.is_ipv6() == ipv6;
+    let public: &[IpAddr] = match &shard.data {
+        ShardData::Addresses(addresses) if !ipv6 || name.ipv6 => addresses,
+        _ => &[],
+    };
+    let inside = internal
+        && public.iter().any(|address| of_family(&address))
+        && shard.internal.iter().any(|address| of_family(&address));
+    let told = if inside { &shard.internal } else { public };
+    told.iter().filter(of_family).copied()
+}
+
+/// The HTTPS record of a site: the owner name itself, with the addresses as hints (RFC 9460 section
+/// 7.3), so that a client can connect before its questions for addresses are answered.
+fn https(service: &HttpsService, name: &RoutedName, shard: &Shard, internal: bool) -> RecordData {
+    let mut parameters: BTreeMap<u16, Arc<[u8]>> = BTreeMap::new();
+    let mut put = |key, value: Vec<u8>| {
+        if !value.is_empty() {
+            parameters.insert(key, value.into());
+        }
+    };
+    let mut alpn = Vec::new();
+    for id in &service.alpn {
+        // One that is too long or empty has no wire form.
+        if let Some(length) = u8::try_from(id.len()).ok().filter(|length| *length > 0) {
+            alpn.push(length);
+            alpn.extend(id.as_bytes());
+        }
+    }
+    put(parameter::ALPN, alpn);
+    put(
+        parameter::PORT,
+        service.port.map(|port| port.to_be_bytes().to_vec()).unwrap_or_default(),
+    );
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for record_type in [RecordType::A, RecordType::Aaaa] {
+        for address in addresses(shard, name, record_type, internal) {
+            match address {
+                IpAddr::V4(address) => v4.extend(address.octets()),
+                IpAddr::V6(address) => v6.extend(address.octets()),
+            }
+        }
+    }
+    put(parameter::IPV4_HINT, v4);
+    put(parameter::IPV6_HINT, v6);
+    RecordData::Https(Svcb {
+        priority: 1,
+        target: DnsName::root(),
+        parameters,
+    })
+}

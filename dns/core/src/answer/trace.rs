@@ -1,0 +1,186 @@
+//! The steps of an answer, for people.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::Answer;
+use crate::{ClassOrigin, DnsName, RecordType, SiteName};
+
+/// Listens to the steps of an answer.
+pub trait Trace {
+    /// A step is taken. It is made only if somebody listens.
+    fn step(&mut self, make: impl FnOnce() -> Step);
+
+    /// Whether anybody listens; steps that cost something to find are not looked for otherwise.
+    fn listens(&self) -> bool {
+        true
+    }
+}
+
+/// Listens to nothing.
+pub(super) struct Silent;
+
+impl Trace for Silent {
+    #[inline]
+    fn step(&mut self, _: impl FnOnce() -> Step) {}
+
+    #[inline]
+    fn listens(&self) -> bool {
+        false
+    }
+}
+
+/// Keeps every step.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    pub(super) steps: Vec<Step>,
+}
+
+impl Trace for Recorder {
+    fn step(&mut self, make: impl FnOnce() -> Step) {
+        self.steps.push(make());
+    }
+}
+
+/// An answer and how it came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// In the order they were taken.
+    pub steps: Vec<Step>,
+    /// The answer: the same as without an explanation.
+    pub answer: Answer,
+}
+
+/// Why a site was not chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassedOver {
+    /// The operator drained it.
+    Drained,
+    /// Probes found its data path dead.
+    Dead,
+    /// It is unhealthy for this name, and why.
+    Unhealthy(String),
+    /// It offers nothing that the name answers.
+    Nothing,
+    /// It offers nothing of the type asked for.
+    NoSuchType,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// No zone of ours has the name.
+    NotOurs(DnsName),
+    /// The zone that answers for a name.
+    Zone {
+        /// The name.
+        name: DnsName,
+        /// The zone.
+        zone: DnsName,
+    },
+    /// A wildcard stands in.
+    Wildcard(DnsName),
+    /// A delegation is at or above the name.
+    Delegation(DnsName),
+    /// Static records answer.
+    Static {
+        /// Their owner name.
+        name: DnsName,
+        /// Their type.
+        record_type: RecordType,
+    },
+    /// Whom the site is chosen for.
+    Class {
+        /// The address.
+        address: IpAddr,
+        /// How its order of sites was found.
+        origin: ClassOrigin,
+    },
+    /// A site was passed over.
+    PassedOver {
+        /// The site.
+        site: SiteName,
+        /// Why.
+        why: PassedOver,
+    },
+    /// A site was chosen.
+    Chosen {
+        /// The site.
+        site: SiteName,
+        /// Whether it is healthy, alive and active, or only the best that is left.
+        serves: bool,
+        /// Whether the client is told its internal addresses.
+        internal: bool,
+    },
+    /// No site of the name serves.
+    NoneServes(DnsName),
+    /// Some of the name's sites do not serve, so its TTL is lower.
+    Degraded {
+        /// Seconds, as published.
+        from: u32,
+        /// Seconds, as sent.
+        to: u32,
+    },
+    /// An alias is followed.
+    Alias(DnsName),
+    /// An alias leads out of our zones, or too far.
+    LeftToTheResolver(DnsName),
+    /// Aliases lead in a circle.
+    Circle(DnsName),
+    /// The name exists without such data.
+    NoData(DnsName),
+    /// The name does not exist.
+    NameError(DnsName),
+    /// Not every cluster is known yet, so it cannot be said what the name has.
+    NotKnownYet(DnsName),
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drained => f.write_str("drained by the operator"),
+            Self::Dead => f.write_str("its data path is dead"),
+            Self::Unhealthy(reason) => write!(f, "unhealthy: {reason}"),
+            Self::Nothing => f.write_str("has nothing to answer"),
+            Self::NoSuchType => f.write_str("has nothing of this type"),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOurs(name) => write!(f, "no zone here has {name}"),
+            Self::Zone { name, zone } => write!(f, "{name} lies in zone {zone}"),
+            Self::Wildcard(source) => write!(f, "it does not exist; wildcard {source} stands in"),
+            Self::Delegation(cut) => write!(f, "{cut} is delegated to other name servers"),
+            Self::Static { name, record_type } => write!(f, "static {record_type} records of {name} answer"),
+            Self::Class { address, origin } => match origin {
+                ClassOrigin::Network { network, site } => {
+                    write!(f, "client {address} is in network {network} of site {site}")
+                }
+                ClassOrigin::Listener(site) => write!(f, "client {address} asks at a listener of site {site}"),
+                ClassOrigin::Default => write!(f, "client {address} is in no known network; sites by weight"),
+            },
+            Self::PassedOver { site, why } => write!(f, "site {site} is passed over: {why}"),
+            Self::Chosen { site, serves, internal } => {
+                let which = if *internal { ", internal addresses" } else { "" };
+                let left = if *serves { "" } else { " as the best that is left" };
+                write!(f, "site {site} is chosen{left}{which}")
+            }
+            Self::NoneServes(name) => write!(f, "no site of {name} serves"),
+            Self::Degraded { from, to } => write!(f, "not all sites serve: TTL {to} s instead of {from} s"),
+            Self::Alias(target) => write!(f, "alias to {target}"),
+            Self::LeftToTheResolver(target) => write!(f, "{target} is left to the resolver"),
+            Self::Circle(target) => write!(f, "aliases lead back to {target}"),
+            Self::NoData(name) => write!(f, "{name} has no such records"),
+            Self::NameError(name) => write!(f, "{name} does not exist"),
+            Self::NotKnownYet(name) => {
+                write!(
+                    f,
+                    "not every cluster has been listed yet, so what {name} has is not known"
+                )
+            }
+        }
+    }
+}

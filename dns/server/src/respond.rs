@@ -1,0 +1,392 @@
+//! The one function that every transport, test and fuzz target shares: octets in, octets out.
+//!
+//! What must stay true:
+//! - no clock, no chance, no I/O and no waiting: time is in the [`Arrival`]; the only state that
+//!   changes is that of the rate limiter, which may be left out;
+//! - the order of the checks is that of [`crate::request`], then: the cookie (RFC 7873 section 5.2),
+//!   the limit per client, the class, the type, the zones;
+//! - a client that has shown a good cookie, or comes over anything but UDP, has an address that is not
+//!   forged, and the rate limit does not concern it;
+//! - what concerns the transport alone (padding, keepalive) depends on the transport alone, never on
+//!   the answer.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use ipnet::IpNet;
+use meridian_dns_core::{Answer, Client, Outcome, RecordData, RecordSet, RecordType, SiteName, Snapshot, answer};
+
+use crate::cookie::{Checked, CookiePolicy};
+use crate::edns::{OwnEdns, code};
+use crate::extended_error::ExtendedError;
+use crate::options::subnet_reply;
+use crate::rate::{Decision, RateLimiter, Subject};
+use crate::reply::{Body, Reply};
+use crate::request::{Asked, Fault, Request, read};
+use crate::{Settings, Transport, chaos};
+
+/// Without an OPT record a datagram holds no more (RFC 1035 section 4.2.1), and with one no less (RFC
+/// 6891 section 6.2.3).
+const LEAST_UDP_PAYLOAD: u16 = 512;
+
+/// The circumstances of a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// Who sent it: the address of the packet, or what a trusted PROXY header says.
+    pub client: IpAddr,
+    /// How it came.
+    pub transport: Transport,
+    /// The site that the listener is bound to: all its clients are that site's.
+    pub site: Option<&'a SiteName>,
+    /// When it came.
+    pub now: Now,
+    /// How long the connection may be idle, for TCP and TLS.
+    pub idle: Option<Duration>,
+}
+
+/// One moment on two clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Seconds since 1970, modulo 2^32.
+    pub unix: u32,
+    /// Time since some start, never going back.
+    pub monotonic: Duration,
+}
+
+/// What the reply is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Zones, sites and classes.
+    pub snapshot: &'a Snapshot,
+    /// The settings of this moment.
+    pub settings: &'a Settings,
+    /// The state of the rate limit; without it there is none.
+    pub limiter: Option<&'a RateLimiter>,
+}
+
+/// What kind of reply it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyKind {
+    /// There are records.
+    Positive,
+    /// The name or the type is not there.
+    Negative,
+    /// Anything else.
+    Error,
+}
+
+/// What is known of a reply besides its octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// The response code by its number (IANA), with the high bits of the OPT record.
+    pub code: u16,
+    /// What kind of reply it is.
+    pub kind: ReplyKind,
+    /// The TC bit.
+    pub truncated: bool,
+    /// How long the answer may be kept, in seconds; `None` for an error.
+    pub lifetime: Option<u32>,
+    /// Whether another client may be told something else.
+    pub personal: bool,
+}
+
+/// Makes the reply to a message. `None` is silence: the message is a reply itself, or has no header,
+/// or its sender has had enough. Otherwise `out` holds the reply; what was in it is gone.
+pub fn respond(packet: &[u8], arrival: &Arrival<'_>, context: &Context<'_>, out: &mut Vec<u8>) -> Option<Summary> {
+    let request = read(packet)?;
+    let made = Making {
+        request: &request,
+        arrival,
+        context,
+        cookie: check_cookie(&request, arrival, context.settings),
+    };
+    let reply = made.decide()?;
+    let limit = made.size_limit();
+    let kind = reply.kind();
+    let (lifetime, personal) = match (&reply.content, kind) {
+        (_, ReplyKind::Error) => (None, false),
+        // The scope says how the answer depends on the subnet; it may depend on the packet's source besides.
+        (Content::Answer(answer), _) => {
+            let personal = answer.scope > 0 || reply.subnet.is_some() || arrival.site.is_some();
+            (lifetime(answer), personal)
+        }
+        (Content::Text(_) | Content::Nothing | Content::ComeOverTcp, _) => (Some(0), false),
+    };
+    let code = reply.code;
+    let written = made.draft(&reply).write(limit, out);
+    let truncated = match written {
+        Ok(truncated) => truncated,
+        Err(error) => {
+            tracing::error!(%error, question = ?request.asked.as_ref().map(|asked| &asked.question), "no wire form");
+            let failed = Decided::fault(Fault::because(ResponseCode::ServFail, ExtendedError::OTHER));
+            made.draft(&failed).write(limit, out).ok()?
+        }
+    };
+    Some(Summary {
+        code: u16::from(code),
+        kind,
+        truncated,
+        lifetime,
+        personal,
+    })
+}
+
+/// What to reply, before it has octets.
+struct Decided<'a> {
+    code: ResponseCode,
+    why: Option<ExtendedError>,
+    content: Content<'a>,
+    /// The network of the query and the scope of the answer (RFC 7871).
+    subnet: Option<(IpNet, u8)>,
+}
+
+enum Content<'a> {
+    Nothing,
+    ComeOverTcp,
+    Text(&'a [u8]),
+    Answer(Answer),
+}
+
+impl Decided<'_> {
+    fn fault(fault: Fault) -> Self {
+        Self {
+            code: fault.code,
+            why: fault.why,
+            content: Content::Nothing,
+            subnet: None,
+        }
+    }
+
+    fn kind(&self) -> ReplyKind {
+        match (&self.content, self.code) {
+            (Content::Answer(answer), ResponseCode::NoError | ResponseCode::NXDomain) => {
+                if answer.answers.is_empty() {
+                    ReplyKind::Negative
+                } else {
+                    ReplyKind::Positive
+                }
+            }
+            (Content::Text(_), _) => ReplyKind::Positive,
+            _ => ReplyKind::Error,
+        }
+    }
+}
+
+/// A request, and what is needed to reply to it.
+struct Making<'a> {
+    request: &'a Request<'a>,
+    arrival: &'a Arrival<'a>,
+    context: &'a Context<'a>,
+    cookie: Option<Checked>,
+}
+
+impl<'a> Making<'a> {
+    fn decide(&self) -> Option<Decided<'a>> {
+        let limited = self.arrival.transport == Transport::Udp && !self.cookie.is_some_and(|cookie| cookie.valid);
+        let limiter = self.context.limiter.filter(|_| limited);
+        let rate = |subject: Subject<'_>| match (limiter, &self.context.settings.rate) {
+            (Some(limiter), Some(limits)) => {
+                limiter.decide(limits, self.arrival.client, subject, self.arrival.now.monotonic)
+            }
+            _ => Decision::Send,
+        };
+        // Before any work is done.
+        match rate(Subject::Client) {
+            Decision::Send => {}
+            Decision::Slip => return Some(self.come_over_tcp()),
+            Decision::Drop => return None,
+        }
+        let decided = self.content();
+        let decision = rate(match (&decided.content, &self.request.asked) {
+            (Content::Answer(answer), _) => Subject::of(answer),
+            (Content::Text(_), Some(asked)) => Subject::Name(&asked.question.name),
+            _ => Subject::Errors,
+        });
+        match decision {
+            Decision::Send => Some(decided),
+            Decision::Slip => Some(self.come_over_tcp()),
+            Decision::Drop => None,
+        }
+    }
+
+    fn come_over_tcp(&self) -> Decided<'a> {
+        Decided {
+            code: ResponseCode::NoError,
+            why: None,
+            content: Content::ComeOverTcp,
+            subnet: None,
+        }
+    }
+
+    fn content(&self) -> Decided<'a> {
+        if let Some(fault) = self.request.fault {
+            return Decided::fault(fault);
+        }
+        if self.cookie.is_some_and(|cookie| !cookie.valid) && self.cookies_required() {
+            return Decided::fault(Fault::new(ResponseCode::BADCOOKIE));
+        }
+        let Some(asked) = &self.request.asked else {
+            // A query for a cookie alone (RFC 7873 section 5.4).
+            return Decided::fault(Fault::new(ResponseCode::NoError));
+        };
+        match asked.class {
+            1 => self.answer(asked),
+            chaos::CLASS => {
+                let question = &asked.question;
+                let identity = &self.context.settings.identity;
+                chaos::text(&question.name, question.record_type, identity).map_or_else(
+                    || Decided::fault(Fault::because(ResponseCode::Refused, ExtendedError::PROHIBITED)),
+                    |text| Decided {
+                        code: ResponseCode::NoError,
+                        why: None,
+                        content: Content::Text(text),
+                        subnet: None,
+                    },
+                )
+            }
+            _ => Decided::fault(Fault::because(ResponseCode::Refused, ExtendedError::NOT_SUPPORTED)),
+        }
+    }
+
+    fn cookies_required(&self) -> bool {
+        let cookies = self.context.settings.cookies.as_ref();
+        self.arrival.transport == Transport::Udp
+            && cookies.is_some_and(|cookies| cookies.policy == CookiePolicy::Require)
+    }
+
+    fn answer(&self, asked: &Asked<'_>) -> Decided<'a> {
+        let snapshot = self.context.snapshot;
+        if let Some(fault) = meta_type(asked, snapshot) {
+            return Decided::fault(fault);
+        }
+        let source = self.arrival.client;
+        let subnets = &self.context.settings.subnets;
+        let subnet = self.request.options.subnet;
+        let subnet = subnet.and_then(|network| subnets.heed(source, network));
+        let client = Client {
+            source,
+            subnet,
+            site: self.arrival.site,
+        };
+        let answer = answer(snapshot, &asked.question, client);
+        let (code, why) = match answer.outcome {
+            Outcome::NoError => (ResponseCode::NoError, None),
+            Outcome::NxDomain => (ResponseCode::NXDomain, None),
+            Outcome::YxDomain => (ResponseCode::YXDomain, None),
+            Outcome::Refused => (ResponseCode::Refused, Some(ExtendedError::NOT_AUTHORITATIVE)),
+            Outcome::ServFail => {
+                let complete = snapshot
+                    .zone_of(&asked.question.name)
+                    .is_some_and(|zone| zone.complete());
+                let why = if complete {
+                    ExtendedError::OTHER
+                } else {
+                    ExtendedError::NOT_READY
+                };
+                (ResponseCode::ServFail, Some(why))
+            }
+        };
+        Decided {
+            code,
+            why,
+            subnet: subnet.map(|subnet| (subnet.network, answer.scope)),
+            content: Content::Answer(answer),
+        }
+    }
+
+    /// Octets that the reply may have.
+    fn size_limit(&self) -> u16 {
+        if self.arrival.transport != Transport::Udp {
+            return u16::MAX;
+        }
+        let theirs = self.request.edns.map_or(0, |edns| edns.payload);
+        theirs.min(self.udp_payload()).max(LEAST_UDP_PAYLOAD)
+    }
+
+    fn udp_payload(&self) -> u16 {
+        self.context.settings.udp_payload.max(LEAST_UDP_PAYLOAD)
+    }
+
+    fn draft<'r>(&'r self, decided: &'r Decided<'_>) -> Reply<'r> {
+        let (body, authoritative) = match &decided.content {
+            Content::Nothing => (Body::Empty, false),
+            Content::ComeOverTcp => (Body::ComeOverTcp, false),
+            Content::Text(text) => (Body::Text(text), true),
+            Content::Answer(answer) => (Body::Answer(answer), answer.authoritative),
+        };
+        let padded = self.request.options.padding && self.arrival.transport.is_encrypted();
+        Reply {
+            request: self.request,
+            code: decided.code,
+            authoritative,
+            edns: self.own_edns(decided),
+            body,
+            padded,
+        }
+    }
+
+    fn own_edns(&self, decided: &Decided<'_>) -> Option<OwnEdns> {
+        let theirs = self.request.edns?;
+        let options = &self.request.options;
+        let mut ours = OwnEdns::new(self.udp_payload(), theirs.dnssec_ok);
+        if let (Some(cookie), Some(asked)) = (self.cookie, options.cookie) {
+            ours.option(code::COOKIE, &[&asked.client, &cookie.server]);
+        }
+        if let Some((network, scope)) = decided.subnet {
+            ours.option(code::CLIENT_SUBNET, &[&subnet_reply(network, scope)]);
+        }
+        if let (true, Some(identifier)) = (options.nsid, &self.context.settings.identity.server) {
+            // A cut identifier is better than no room for the answer.
+            ours.option(code::NSID, &[&identifier[..identifier.len().min(128)]]);
+        }
+        if let (true, Some(idle)) = (options.keepalive, self.arrival.idle) {
+            // RFC 7828 section 3.1: tenths of a second.
+            let tenths = u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX);
+            ours.option(code::KEEPALIVE, &[&tenths.to_be_bytes()]);
+        }
+        if let Some(ExtendedError(why)) = decided.why {
+            ours.option(code::EXTENDED_ERROR, &[&why.to_be_bytes()]);
+        }
+        Some(ours)
+    }
+}
+
+fn check_cookie(request: &Request<'_>, arrival: &Arrival<'_>, settings: &Settings) -> Option<Checked> {
+    let cookies = settings.cookies.as_ref()?;
+    let cookie = request.options.cookie.as_ref()?;
+    Some(cookies.check(cookie, arrival.client, arrival.now.unix))
+}
+
+/// What becomes of types that are not data (RFC 6895 section 3.1); `None` for those that are, and for
+/// ANY, which is answered.
+fn meta_type(asked: &Asked<'_>, snapshot: &Snapshot) -> Option<Fault> {
+    let name = &asked.question.name;
+    let record_type = asked.question.record_type;
+    if record_type == RecordType::Any {
+        return None;
+    }
+    match record_type.number() {
+        // IXFR and AXFR. RFC 5936 section 2.2.1: not our zone, or ours but not given away.
+        251 | 252 => Some(match snapshot.zone(name) {
+            Some(_) => Fault::because(ResponseCode::Refused, ExtendedError::PROHIBITED),
+            None => Fault::because(ResponseCode::NotAuth, ExtendedError::NOT_AUTHORITATIVE),
+        }),
+        // Nothing, OPT, NXNAME (RFC 9824 section 3.5), TKEY, TSIG: never asked for.
+        0 | 41 | 128 | 249 | 250 => Some(Fault::because(ResponseCode::FormErr, ExtendedError::INVALID_QUERY_TYPE)),
+        // MAILB and MAILA (obsolete), and what is not assigned yet.
+        129..=255 => Some(Fault::because(ResponseCode::NotImp, ExtendedError::NOT_SUPPORTED)),
+        _ => None,
+    }
+}
+
+/// The smallest TTL of the answer (RFC 8484 section 5.1), or what its SOA says of a negative one (RFC
+/// 2308 section 5).
+fn lifetime(answer: &Answer) -> Option<u32> {
+    let ttl = |set: &RecordSet| match set.data.first() {
+        Some(RecordData::Soa(soa)) if answer.answers.is_empty() => set.ttl.min(soa.minimum),
+        _ => set.ttl,
+    };
+    let sets = answer.answers.iter().chain(&answer.authorities);
+    sets.map(ttl).min()
+}

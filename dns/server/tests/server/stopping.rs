@@ -1,0 +1,120 @@
+//! The end of a server, and changes while it runs: no query is dropped.
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use crate::support::packet::{LIMIT, Packet, exchange_udp};
+use crate::support::{start, start_with};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+#[tokio::test]
+async fn readiness_goes_first_and_queries_are_welcome_until_the_notice_is_over() {
+    let notice = Duration::from_secs(1);
+    let (server, address, _) = start_with(|config| config.settings.drain.notice = notice).await;
+    let mut ready = server.ready();
+    assert!(*ready.borrow_and_update());
+    let begun = Instant::now();
+    let ending = tokio::spawn(server.shutdown());
+    tokio::time::timeout(LIMIT, ready.changed())
+        .await
+        .expect("at once")
+        .expect("told");
+    assert!(!*ready.borrow());
+    let query = Packet::ask("web.example.test").bytes(1);
+    assert!(exchange_udp(address, &query).await.is_some());
+    assert!(TcpStream::connect(address).await.is_ok());
+    assert!(begun.elapsed() < notice, "the notice was not over");
+    ending.await.expect("no panic");
+    assert!(begun.elapsed() >= notice);
+    assert!(TcpStream::connect(address).await.is_err(), "the socket is closed");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_has_arrived_is_answered() {
+    let (server, address, _) = start().await;
+    let query = Packet::ask("web.example.test").bytes(1);
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let framed = [
+        &u16::try_from(query.len()).expect("short").to_be_bytes(),
+        query.as_slice(),
+    ]
+    .concat();
+    // The connection is known to the server before the end begins.
+    stream.write_all(&framed).await.expect("written");
+    let mut reply = vec![0; usize::from(stream.read_u16().await.expect("a reply"))];
+    stream.read_exact(&mut reply).await.expect("a reply");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(address).expect("a route");
+    // On one thread nobody reads these before the end has begun.
+    stream.try_write(&framed.repeat(20)).expect("written");
+    for _ in 0..20 {
+        socket.send(&query).expect("sent");
+    }
+    server.shutdown().await;
+    let mut replies = Vec::new();
+    stream.read_to_end(&mut replies).await.expect("closed in order");
+    assert_eq!(replies.len(), 20 * (reply.len() + 2));
+    let mut buffer = [0; 512];
+    socket.set_read_timeout(Some(LIMIT)).expect("a limit");
+    for _ in 0..20 {
+        assert_eq!(socket.recv(&mut buffer).expect("a reply in time"), reply.len());
+    }
+}
+
+#[tokio::test]
+async fn connections_that_do_not_end_are_cut_off() {
+    let limit = Duration::from_millis(300);
+    let (server, address, _) = start_with(|config| config.settings.drain.limit = limit).await;
+    let mut deaf = TcpStream::connect(address).await.expect("a connection");
+    let query = Packet::ask("many.example.test").bytes(1);
+    let framed = [
+        &u16::try_from(query.len()).expect("short").to_be_bytes(),
+        query.as_slice(),
+    ]
+    .concat();
+    let writing = async { while deaf.write_all(&framed.repeat(100)).await.is_ok() {} };
+    let _ = tokio::time::timeout(Duration::from_millis(300), writing).await;
+    let begun = Instant::now();
+    server.shutdown().await;
+    assert!(begun.elapsed() < limit + Duration::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_and_tables_change_without_a_query_dropped() {
+    let (server, address, table) = start().await;
+    let (settings, running) = (
+        server.settings().clone(),
+        std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true)),
+    );
+    let changes = {
+        let running = running.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut changes = 0_u16;
+            while running.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut next = settings.load().as_ref().clone();
+                next.udp_payload = 600 + changes % 600;
+                next.streams.idle = Duration::from_secs(5 + u64::from(changes % 3));
+                settings.store(next);
+                table.store(table.load().as_ref().clone());
+                changes = changes.wrapping_add(1);
+            }
+            changes
+        })
+    };
+    let query = Packet::ask("web.example.test").bytes(1);
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let framed = [
+        &u16::try_from(query.len()).expect("short").to_be_bytes(),
+        query.as_slice(),
+    ]
+    .concat();
+    for _ in 0..500 {
+        assert!(exchange_udp(address, &query).await.is_some());
+        stream.write_all(&framed).await.expect("written");
+        let mut reply = vec![0; usize::from(stream.read_u16().await.expect("a reply"))];
+        stream.read_exact(&mut reply).await.expect("a reply");
+    }
+    running.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(changes.await.expect("no panic") > 10);
+}
