@@ -10,8 +10,9 @@
 //!
 //! Not simulated: CEL rules, conversion webhooks, a second try at names of definitions that become free, what
 //! admission takes from other objects (the default IngressClass, taints of new nodes; a Pod's ServiceAccount and
-//! its token), the canonical form of quantities, warnings other than of unknown and duplicate fields, field and label
-//! selectors in access reviews, published keys of ServiceAccount tokens, `exec`, `log` and `eviction` of pods.
+//! its token), the canonical form of quantities, annotations that raise a Deployment's generation, warnings other
+//! than of unknown and duplicate fields, field and label selectors in access reviews, published keys of
+//! ServiceAccount tokens, `exec`, `log` and `eviction` of pods.
 //!
 //! Not simulated by the workload side: HorizontalPodAutoscalers, CronJobs, PodDisruptionBudgets and Ingresses
 //! (the kinds are served, nobody acts on them), ControllerRevisions (so `kubectl rollout undo` works for

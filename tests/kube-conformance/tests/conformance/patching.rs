@@ -3,7 +3,7 @@
 use meridian_kube_conformance::{Case as Row, case};
 use serde_json::{Value, json};
 
-use crate::shared::{Case, config_map, deployment, service, text, version};
+use crate::shared::{Case, config_map, ingress, service, text, version};
 
 pub(crate) const CASES: &[Row] = &[
     case!(
@@ -277,15 +277,12 @@ async fn rename(c: Case) {
 }
 
 async fn generation(c: Case) {
-    c.api
-        .post(&c.apps("deployments"), deployment(&c, "web", 0))
-        .await
-        .created();
-    let patch = json!({"spec": {"minReadySeconds": 1}});
-    let after = c.api.merge(&c.apps("deployments/web"), patch).await.ok();
+    let (path, _) = ingress(&c).await;
+    let patch = json!({"spec": {"rules": [{"host": "web.example.test"}]}});
+    let after = c.api.merge(&path, patch).await.ok();
     assert_eq!(after["metadata"]["generation"], 2);
-    let operations = json!([{"op": "replace", "path": "/spec/minReadySeconds", "value": 2}]);
-    let after = c.api.json_patch(&c.apps("deployments/web"), operations).await.ok();
+    let operations = json!([{"op": "replace", "path": "/spec/rules/0/host", "value": "other.example.test"}]);
+    let after = c.api.json_patch(&path, operations).await.ok();
     assert_eq!(after["metadata"]["generation"], 3);
 }
 

@@ -103,3 +103,14 @@ pub(crate) fn item<'a>(list: &'a Value, key: &str, value: &str) -> &'a Value {
     let mut items = list.as_array().into_iter().flatten();
     items.find(|item| item[key] == value).unwrap_or(&Value::Null)
 }
+
+/// An Ingress of a class that nobody serves, and its path: nobody else writes its status, and its generation is the
+/// user's doing alone. (A Deployment's is also raised by annotations, which its controller writes.)
+pub(crate) async fn ingress(c: &Case) -> (String, Value) {
+    let path = c.group("networking.k8s.io/v1", "ingresses");
+    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+    let ingress =
+        json!({"metadata": {"name": "web"}, "spec": {"ingressClassName": "nobody", "defaultBackend": backend}});
+    let made = c.api.post(&path, ingress).await.created();
+    (format!("{path}/web"), made)
+}

@@ -3,7 +3,7 @@
 use meridian_kube_conformance::{Case as Row, case};
 use serde_json::{Value, json};
 
-use crate::shared::{Case, config_map, deployment, service, text, uid, version};
+use crate::shared::{Case, config_map, ingress, service, text, uid, version};
 
 pub(crate) const CASES: &[Row] = &[
     case!(
@@ -184,39 +184,20 @@ async fn system_fields(c: Case) {
 }
 
 async fn generation(c: Case) {
-    let mut web = c
-        .api
-        .post(&c.apps("deployments"), deployment(&c, "web", 0))
-        .await
-        .created();
-    // A controller may write the status meanwhile; without a version the update does not mind.
+    let (path, mut web) = ingress(&c).await;
+    assert_eq!(web["metadata"]["generation"], 1);
     web["metadata"]["resourceVersion"] = Value::Null;
-    web["spec"]["revisionHistoryLimit"] = json!(3);
-    let after = c.api.put(&c.apps("deployments/web"), &web).await.ok();
+    web["spec"]["defaultBackend"]["service"]["port"]["number"] = json!(81);
+    let after = c.api.put(&path, &web).await.ok();
     assert_eq!(after["metadata"]["generation"], 2);
-    let same = c.api.put(&c.apps("deployments/web"), &web).await.ok();
+    let same = c.api.put(&path, &web).await.ok();
     assert_eq!(same["metadata"]["generation"], 2, "nothing changed");
 }
 
 async fn metadata_only(c: Case) {
-    c.api
-        .post(&c.apps("deployments"), deployment(&c, "web", 0))
-        .await
-        .created();
-    let patch = json!({"metadata": {"labels": {"a": "b"}}});
-    let after = c.api.merge(&c.apps("deployments/web"), patch).await.ok();
-    assert_eq!(after["metadata"]["generation"], 1);
-    let ingress = json!({"metadata": {"name": "web"}, "spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}});
-    c.api
-        .post(&c.group("networking.k8s.io/v1", "ingresses"), ingress)
-        .await
-        .created();
+    let (path, _) = ingress(&c).await;
     let patch = json!({"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}});
-    let after = c
-        .api
-        .merge(&c.group("networking.k8s.io/v1", "ingresses/web"), patch)
-        .await
-        .ok();
+    let after = c.api.merge(&path, patch).await.ok();
     assert_eq!(after["metadata"]["generation"], 1);
 }
 
