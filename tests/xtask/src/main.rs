@@ -171,6 +171,7 @@ fn bench_steps() -> Vec<Step> {
     vec![
         Step::cargo("answers", &["bench", "--locked", "-p", "meridian-dns-core"]),
         Step::cargo("index", &["bench", "--locked", "-p", "meridian-controller-index"]),
+        Step::cargo("fleet", &["bench", "--locked", "-p", "meridian-simcluster"]),
         Step::cargo("demo", &demo),
     ]
 }
