@@ -15,6 +15,7 @@
 mod answer;
 mod class;
 mod client;
+pub mod dnssec;
 mod name;
 mod presentation;
 mod ranges;
@@ -33,6 +34,7 @@ pub use answer::{
 };
 pub use class::{ClassOrigin, ClassTable, ClientClass, RankedSite};
 pub use client::{Client, ClientSubnet};
+pub use dnssec::Dnssec;
 pub use name::{DnsName, NameError};
 pub use record::{Mx, Opaque, RecordData, RecordSet, Soa, Srv, Svcb, parameter};
 pub use record_type::RecordType;

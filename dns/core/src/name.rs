@@ -162,6 +162,19 @@ impl DnsName {
         self.0.split('.').filter(|label| !label.is_empty()).map(unescape)
     }
 
+    /// The wire form: not compressed, lower case, with the root label at the end; the canonical form of
+    /// RFC 4034 section 6.2.
+    pub fn to_octets(&self) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(self.0.len() + 2);
+        for label in self.labels() {
+            // A name has no label of more than 63 octets.
+            octets.push(u8::try_from(label.len()).unwrap_or(63));
+            octets.extend(label);
+        }
+        octets.push(0);
+        octets
+    }
+
     /// The text without the final dot, empty for the root.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -81,6 +81,25 @@ const MNEMONICS: [(u16, &str); 21] = [
 ];
 
 impl RecordType {
+    /// Text (RFC 1035 section 3.3.14).
+    pub const TXT: Self = Self::Other(16);
+    /// Signature over a set (RFC 4034 section 3).
+    pub const RRSIG: Self = Self::Other(46);
+    /// Denial of existence by names (RFC 4034 section 4).
+    pub const NSEC: Self = Self::Other(47);
+    /// Public key of a zone (RFC 4034 section 2).
+    pub const DNSKEY: Self = Self::Other(48);
+    /// Denial of existence by hashes of names (RFC 5155 section 3).
+    pub const NSEC3: Self = Self::Other(50);
+    /// How those hashes are made (RFC 5155 section 4).
+    pub const NSEC3PARAM: Self = Self::Other(51);
+    /// The DS that the child wants its parent to have (RFC 7344).
+    pub const CDS: Self = Self::Other(59);
+    /// The key that the child wants its parent to vouch for (RFC 7344).
+    pub const CDNSKEY: Self = Self::Other(60);
+    /// In a compact denial: the name does not exist (RFC 9824 section 2).
+    pub const NXNAME: Self = Self::Other(128);
+
     /// The IANA number of the type.
     pub const fn number(self) -> u16 {
         match self {

@@ -18,7 +18,7 @@ use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 pub(crate) use self::find::Found;
 use self::node::{Node, Routed};
 use crate::snapshot::NameChange;
-use crate::{DnsName, RecordData, RecordSet, RecordType, RoutedName, Soa, StaticRecords};
+use crate::{DnsName, Dnssec, RecordData, RecordSet, RecordType, RoutedName, Soa, StaticRecords};
 
 /// The lowest TTL that halving leads to, in seconds, where a zone does not say otherwise.
 pub const MINIMUM_TTL: u32 = 5;
@@ -40,6 +40,7 @@ pub struct Zone {
     name_servers: Vec<NameServer>,
     minimum_ttl: u32,
     complete: bool,
+    dnssec: Option<Arc<Dnssec>>,
     records: Arc<StaticRecords>,
     /// Every name with data, every name above one, and the apex.
     nodes: HashTrieMapSync<DnsName, Node>,
@@ -61,6 +62,7 @@ impl Zone {
             name_servers: Vec::new(),
             minimum_ttl: MINIMUM_TTL,
             complete: false,
+            dnssec: None,
             records: Arc::default(),
             nodes: HashTrieMapSync::new_sync(),
             ttls: RedBlackTreeMapSync::new_sync(),
@@ -171,6 +173,22 @@ impl Zone {
     pub fn with_complete(mut self, complete: bool) -> Self {
         self.complete = complete;
         self
+    }
+
+    /// How the zone is signed; `None` for a zone that is not.
+    pub fn dnssec(&self) -> Option<&Arc<Dnssec>> {
+        self.dnssec.as_ref()
+    }
+
+    /// The next version, signed like that, with that serial. Keys, their CDS and CDNSKEY, and NSEC3PARAM
+    /// are sets of the apex from now on.
+    #[must_use]
+    pub fn with_dnssec(&self, dnssec: Option<Arc<Dnssec>>, serial: u32) -> Self {
+        let mut next = self.clone();
+        next.soa.serial = serial;
+        next.dnssec = dnssec;
+        next.refresh(&self.apex);
+        next
     }
 
     /// This version with that lowest TTL in seconds.

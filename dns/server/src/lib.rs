@@ -42,6 +42,7 @@ mod respond;
 mod server;
 mod service;
 mod settings;
+mod signing_key;
 mod stream;
 mod table;
 mod tcp;
@@ -60,6 +61,7 @@ pub use rate::{RateLimiter, RateLimits};
 pub use respond::{Arrival, Context, Now, ReplyKind, Summary, respond};
 pub use server::{DnsServer, Listener, Protocol, ServerConfig, Stopped};
 pub use settings::{Drain, Identity, Settings, SharedSettings, StreamLimits, SubnetTrust};
+pub use signing_key::{SigningKey, SigningKeyError};
 pub use table::Table;
 
 /// Directives for a `tracing` filter that keep the libraries below the level of per-query lines:

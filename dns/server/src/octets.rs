@@ -92,12 +92,7 @@ pub(crate) fn write(data: &RecordData) -> Vec<u8> {
 }
 
 fn push_name(octets: &mut Vec<u8>, name: &DnsName) {
-    for label in name.labels() {
-        // A `DnsName` has no label of more than 63 octets.
-        octets.push(u8::try_from(label.len()).unwrap_or(63));
-        octets.extend(label);
-    }
-    octets.push(0);
+    octets.extend(name.to_octets());
 }
 
 struct Octets<'a>(&'a [u8]);

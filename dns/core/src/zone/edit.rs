@@ -25,6 +25,9 @@ impl Zone {
     /// Makes a name's static sets anew from the head and the records.
     pub(super) fn refresh(&mut self, name: &DnsName) {
         let mut sets = self.head_sets(name);
+        if let Some(dnssec) = self.dnssec.as_ref().filter(|_| *name == self.apex) {
+            sets.extend(dnssec.apex_sets(name));
+        }
         let is_new =
             |set: &&RecordSet, head: &[RecordSet]| head.iter().all(|own| own.record_type() != set.record_type());
         let written: Vec<_> = self

@@ -1,0 +1,144 @@
+//! How a zone is signed: the public side, which answers are made from (RFC 4033 to 4035, RFC 7344).
+//!
+//! [`Dnssec`] is part of a [`crate::Zone`], so that keys, records and denials are always of one
+//! version. It says which keys the zone shows and which of them sign what; it holds no secret. The
+//! server has the private keys and makes the signatures, which are not records of the zone: they are
+//! made when they are asked for.
+//!
+//! What must stay true: equal [`Dnssec`] values give equal sets, byte for byte, on every replica.
+
+mod key;
+
+use std::sync::Arc;
+
+pub use self::key::{Algorithm, DnsKey, ds_digest};
+use crate::record::Opaque;
+use crate::{DnsName, RecordData, RecordSet, RecordType};
+
+/// How it is proved that something does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Denial {
+    /// One NSEC record that exists for the question's name alone (RFC 9824): small, one signature, and
+    /// nobody can walk the zone.
+    #[default]
+    Compact,
+    /// NSEC3 records that cover just the hash of what was asked for (RFC 7129 appendix B), without salt
+    /// and further iterations (RFC 9276): three signatures, for validators that must see NXDOMAIN.
+    Nsec3,
+}
+
+/// One key of a zone, and what it does now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneKey {
+    /// The key.
+    pub key: DnsKey,
+    /// It is in the DNSKEY set.
+    pub published: bool,
+    /// It signs the DNSKEY, CDS and CDNSKEY sets.
+    pub signs_keys: bool,
+    /// It signs all other sets.
+    pub signs_data: bool,
+    /// The parent shall vouch for it: it has a CDS and a CDNSKEY.
+    pub wants_ds: bool,
+}
+
+/// The public side of a signed zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dnssec {
+    /// TTL of the DNSKEY, CDS and CDNSKEY sets, in seconds.
+    pub key_ttl: u32,
+    /// The keys, in any order; what is made of them is sorted.
+    pub keys: Vec<ZoneKey>,
+    /// How what does not exist is denied.
+    pub denial: Denial,
+}
+
+impl Dnssec {
+    /// The sets that a signed zone has at its apex besides its own: DNSKEY, CDS, CDNSKEY and, for
+    /// NSEC3, NSEC3PARAM; without those that would be empty.
+    pub fn apex_sets(&self, apex: &DnsName) -> Vec<RecordSet> {
+        let of = |chosen: fn(&ZoneKey) -> bool, record_type, data: &dyn Fn(&DnsKey) -> Vec<u8>| {
+            let keys = self.keys.iter().filter(|key| chosen(key));
+            (record_type, keys.map(|key| data(&key.key)).collect::<Vec<_>>())
+        };
+        let mut all = vec![
+            of(|key| key.published, RecordType::DNSKEY, &DnsKey::data),
+            of(|key| key.wants_ds, RecordType::CDS, &|key| key.ds(apex)),
+            of(|key| key.wants_ds, RecordType::CDNSKEY, &DnsKey::data),
+        ];
+        if self.denial == Denial::Nsec3 {
+            // SHA-1, no flags, no further iterations, no salt: the only parameters RFC 9276 leaves.
+            all.push((RecordType::NSEC3PARAM, vec![vec![1, 0, 0, 0, 0]]));
+        }
+        let mut sets = Vec::new();
+        for (record_type, mut octets) in all {
+            octets.sort();
+            octets.dedup();
+            let data = octets.into_iter().map(|octets| {
+                RecordData::Opaque(Opaque {
+                    record_type,
+                    octets: Arc::from(octets),
+                })
+            });
+            let data: Vec<_> = data.collect();
+            if !data.is_empty() {
+                sets.push(RecordSet::new(apex.clone(), self.key_ttl, data));
+            }
+        }
+        sets
+    }
+
+    /// The keys that sign a set of that type.
+    pub fn signers(&self, record_type: RecordType) -> impl Iterator<Item = &DnsKey> {
+        let of_keys = [RecordType::DNSKEY, RecordType::CDS, RecordType::CDNSKEY].contains(&record_type);
+        let signs = move |key: &&ZoneKey| if of_keys { key.signs_keys } else { key.signs_data };
+        self.keys.iter().filter(signs).map(|key| &key.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8, published: bool, wants_ds: bool) -> ZoneKey {
+        ZoneKey {
+            key: DnsKey {
+                secure_entry_point: wants_ds,
+                algorithm: Algorithm::Ed25519,
+                public_key: Arc::from([seed; 32]),
+            },
+            published,
+            signs_keys: wants_ds,
+            signs_data: !wants_ds,
+            wants_ds,
+        }
+    }
+
+    #[test]
+    fn the_apex_has_what_its_keys_say_and_nothing_empty() {
+        let apex = DnsName::parse("example.test").expect("a name");
+        let types = |dnssec: &Dnssec| -> Vec<_> {
+            let sets = dnssec.apex_sets(&apex);
+            sets.iter().map(|set| (set.record_type(), set.data.len())).collect()
+        };
+        let mut dnssec = Dnssec {
+            key_ttl: 60,
+            keys: vec![key(2, true, false), key(1, true, true), key(3, false, false)],
+            denial: Denial::Compact,
+        };
+        let sets = [
+            (Some(RecordType::DNSKEY), 2),
+            (Some(RecordType::CDS), 1),
+            (Some(RecordType::CDNSKEY), 1),
+        ];
+        assert_eq!(types(&dnssec), sets);
+        let before = dnssec.apex_sets(&apex);
+        dnssec.keys.reverse();
+        assert_eq!(dnssec.apex_sets(&apex), before);
+        assert_eq!(dnssec.signers(RecordType::DNSKEY).count(), 1);
+        assert_eq!(dnssec.signers(RecordType::A).count(), 2);
+        dnssec.keys.clear();
+        dnssec.denial = Denial::Nsec3;
+        assert_eq!(types(&dnssec), [(Some(RecordType::NSEC3PARAM), 1)]);
+    }
+}
