@@ -16,7 +16,7 @@ use meridian_dns_core::{
 use meridian_federation_api as api;
 use meridian_federation_core::{
     Cluster, ClusterName, DnsZone, NodePlace, Route, Service, ServiceKey, ServicePort, Slice,
-    names::CONFIRM_DELETIONS_ANNOTATION,
+    names::{CONFIRM_DELETIONS_ANNOTATION, INTERNAL_ADDRESSES_ANNOTATION},
 };
 
 /// Label that EndpointSlices carry: the name of their Service.
@@ -67,7 +67,17 @@ pub fn service(object: &core::Service) -> Service {
     };
     let mut addresses: BTreeSet<IpAddr> = external.filter_map(|address| address.parse().ok()).collect();
     addresses.extend(ingress().filter_map(|ingress| ingress.ip.as_ref()?.parse::<IpAddr>().ok()));
+    let internal = object.annotations().get(INTERNAL_ADDRESSES_ANNOTATION);
+    let internal = || {
+        let texts = internal.into_iter().flat_map(|list| list.split(','));
+        texts.map(str::trim).filter(|text| !text.is_empty())
+    };
     Service {
+        internal_addresses: internal().filter_map(|text| text.parse().ok()).collect(),
+        odd_internal_addresses: internal()
+            .filter(|text| text.parse::<IpAddr>().is_err())
+            .map(str::to_owned)
+            .collect(),
         published: is_load_balancer || !addresses.is_empty(),
         addresses,
         // As in federation v1: where an entry has both, the address wins.
@@ -137,19 +147,6 @@ pub fn node(object: &impl ResourceExt) -> NodePlace {
 /// A Cluster.
 pub fn cluster(object: &api::Cluster) -> Result<Cluster, ParseError> {
     let spec = &object.spec;
-    let networks = spec
-        .networks
-        .iter()
-        .enumerate()
-        .map(|(index, text)| {
-            text.parse::<IpNet>().map(|network| network.trunc()).map_err(|_| {
-                bad(
-                    format!("spec.networks[{index}]"),
-                    format!("{text:?} is not a network such as 192.0.2.0/24 or 2001:db8::/48"),
-                )
-            })
-        })
-        .collect::<Result<_, _>>()?;
     let location = match &spec.location {
         None => None,
         Some(location) => Some(Location::new(location.latitude, location.longitude).ok_or_else(|| {
@@ -173,7 +170,8 @@ pub fn cluster(object: &api::Cluster) -> Result<Cluster, ParseError> {
         region: spec.region.clone(),
         zones: spec.zones.clone(),
         location,
-        networks,
+        networks: networks("spec.networks", &spec.networks)?,
+        internal_networks: networks("spec.internalNetworks", &spec.internal_networks)?,
         weight: u32::try_from(spec.weight).map_err(|_| bad("spec.weight", "must not be negative"))?,
         traffic: match spec.traffic {
             api::TrafficState::Active => Traffic::Active,
@@ -183,6 +181,18 @@ pub fn cluster(object: &api::Cluster) -> Result<Cluster, ParseError> {
         labels: object.labels().clone(),
         confirmed_deletions,
     })
+}
+
+fn networks(field: &str, texts: &[String]) -> Result<Vec<IpNet>, ParseError> {
+    let network = |(index, text): (usize, &String)| {
+        text.parse::<IpNet>().map(|network| network.trunc()).map_err(|_| {
+            bad(
+                format!("{field}[{index}]"),
+                format!("{text:?} is not a network such as 192.0.2.0/24 or 2001:db8::/48"),
+            )
+        })
+    };
+    texts.iter().enumerate().map(network).collect()
 }
 
 /// The name of a cluster-scoped object as a cluster's name.

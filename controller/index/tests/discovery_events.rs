@@ -285,3 +285,32 @@ fn a_changed_place_of_the_nodes_republishes_region_and_zone_names() {
     fixture.check("nginx.test.ufp.svc.us-b.us.example.com", "NXDOMAIN");
     fixture.check("nginx.test.ufp.svc.eu-a.eu.example.com", "A 192.0.2.1");
 }
+
+#[test]
+fn clients_inside_are_told_the_internal_addresses() {
+    let mut fixture = serving();
+    let mut inside = cluster_object("c1");
+    inside["spec"]["internalNetworks"] = json!(["10.20.0.0/16"]);
+    fixture.clusters(Event::Apply(inside.clone()));
+    let annotated = |text: &str| {
+        let mut object = service_object("nginx", "192.0.2.1");
+        object["metadata"]["annotations"] = json!({"meridian.dev/internal-addresses": text});
+        apply_service(object)
+    };
+    fixture.take("c1", annotated("10.20.0.7, fd00::7, nonsense"));
+    let (within, without) = ([10, 20, 1, 1].into(), [10, 21, 1, 1].into());
+    assert_eq!(fixture.ask_from(within, GLOBAL), "A 10.20.0.7");
+    assert_eq!(fixture.ask_from(without, GLOBAL), "A 192.0.2.1");
+    // A bad network keeps the good ones.
+    inside["spec"]["internalNetworks"] = json!(["10.20.0.0/99"]);
+    fixture.clusters(Event::Apply(inside));
+    assert!(
+        fixture
+            .condition("c1", "Accepted")
+            .1
+            .contains("spec.internalNetworks[0]")
+    );
+    assert_eq!(fixture.ask_from(within, GLOBAL), "A 10.20.0.7");
+    fixture.take("c1", annotated(""));
+    assert_eq!(fixture.ask_from(within, GLOBAL), "A 192.0.2.1");
+}

@@ -65,6 +65,16 @@ pub struct ClusterSpec {
         inner(length(max = 64), regex(pattern = "^[0-9a-fA-F:.]+/[0-9]{1,3}$"))
     )]
     pub networks: Vec<String>,
+    /// Networks whose clients reach the cluster from inside, in CIDR notation: an office, a VPN, the cluster's
+    /// own nodes. They are told a Service's internal addresses (its annotation
+    /// `meridian.dev/internal-addresses`) instead of the public ones. A client is in a network by the source
+    /// of its packets, or by what a trusted resolver says; a stranger's Client Subnet option does not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 1024),
+        inner(length(max = 64), regex(pattern = "^[0-9a-fA-F:.]+/[0-9]{1,3}$"))
+    )]
+    pub internal_networks: Vec<String>,
     /// Share of the clients whose place is unknown, relative to the other clusters' weights; 0 to 10000.
     #[serde(default = "default_weight")]
     #[schemars(range(min = 0, max = 10000))]

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use meridian_dns_core::{DnsName, Fallback, NameError, RoutedName, Shard, ShardData, ShardHealth, SiteName, Srv};
 
+use crate::names::INTERNAL_ADDRESSES_ANNOTATION;
 use crate::{ClusterName, DiscoveryKind, DnsZone, Freshness, Service, ServiceInMember, ServiceKey, World};
 
 /// Something a user should know about a service; the rest of it is published all the same.
@@ -60,6 +61,8 @@ pub fn discover(world: &World, key: &ServiceKey) -> Discovered {
         let data = ShardData::Addresses(service.addresses.iter().copied().collect());
         let health = health_of(world.freshness(cluster, DiscoveryKind::Slices), service, member);
         let mut shard = Shard::new(data, health);
+        shard.internal = service.internal_addresses.iter().copied().collect();
+        found.issues.extend(internal_address_issues(key, cluster, service));
         if let (true, Some(text)) = (service.addresses.is_empty(), service.host_names.first()) {
             shard.host_name = DnsName::parse(text).ok();
             found.issues.insert(Issue {
@@ -107,6 +110,34 @@ pub fn discover(world: &World, key: &ServiceKey) -> Discovered {
         names.dedup_by(|a, b| a.name == b.name);
     }
     found
+}
+
+/// What of a Service's internal addresses is told to nobody.
+fn internal_address_issues(key: &ServiceKey, cluster: &ClusterName, service: &Service) -> Vec<Issue> {
+    let of = format!(
+        "annotation {INTERNAL_ADDRESSES_ANNOTATION} of Service {}/{} in cluster {cluster}",
+        key.namespace, key.name
+    );
+    let odd = service.odd_internal_addresses.iter().map(|text| {
+        format!("{of}: {text:?} is not an IP address; write addresses with commas between, such as 10.0.0.1,fd00::1")
+    });
+    let lonely = |address: &&IpAddr| {
+        service
+            .addresses
+            .iter()
+            .all(|public| public.is_ipv4() != address.is_ipv4())
+    };
+    let unanswered = service.internal_addresses.iter().filter(lonely).map(|address| {
+        format!(
+            "{of}: {address} is answered to nobody, because the Service has no public address of the same family, and a family is there for all clients or for none"
+        )
+    });
+    let issue = |message| Issue {
+        cluster: Some(cluster.clone()),
+        reason: "InternalAddresses",
+        message,
+    };
+    odd.chain(unanswered).map(issue).collect()
 }
 
 fn has_ipv6(shard: &Shard) -> bool {

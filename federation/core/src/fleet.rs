@@ -17,8 +17,7 @@ pub fn sites(world: &World, health: &BTreeMap<ClusterName, ClusterHealth>) -> Si
             zones,
             location: cluster.location,
             networks: cluster.networks.clone(),
-            // Members do not name internal addresses yet.
-            internal_networks: Vec::new(),
+            internal_networks: cluster.internal_networks.clone(),
             weight: cluster.weight,
             liveness: health.get(name).map_or(Liveness::Alive, ClusterHealth::liveness),
             traffic: cluster.traffic,

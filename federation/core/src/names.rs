@@ -5,6 +5,9 @@
 
 /// Label: this Service (and its EndpointSlices) takes part in service discovery, when `"true"`.
 pub const EXPORT_LABEL: &str = "meridian.dev/export";
+/// Annotation on an exported Service: its addresses for clients in the cluster's internal networks, such as
+/// those of an internal load balancer, with commas between.
+pub const INTERNAL_ADDRESSES_ANNOTATION: &str = "meridian.dev/internal-addresses";
 /// Label: written by Meridian (`"true"`), or kept from it by its owner (`"false"`).
 pub const MANAGED_LABEL: &str = "meridian.dev/managed";
 /// Annotation on a member's object: id of the control plane that it belongs to.

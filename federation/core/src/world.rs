@@ -38,6 +38,8 @@ pub struct Cluster {
     pub location: Option<Location>,
     /// Clients in these networks are nearest to this cluster.
     pub networks: Vec<IpNet>,
+    /// Clients in these networks are told its Services' internal addresses.
+    pub internal_networks: Vec<IpNet>,
     /// Order among clients of unknown place.
     pub weight: u32,
     /// The operator's switch for clients.
@@ -83,6 +85,10 @@ pub struct ServicePort {
 pub struct Service {
     /// Addresses that clients outside the cluster can reach: the load balancer's and `externalIPs`.
     pub addresses: BTreeSet<IpAddr>,
+    /// Addresses for clients in the cluster's internal networks, as the Service's annotation says.
+    pub internal_addresses: BTreeSet<IpAddr>,
+    /// What of that annotation is no address.
+    pub odd_internal_addresses: BTreeSet<String>,
     /// Host names of the load balancer, which need resolving.
     pub host_names: BTreeSet<String>,
     /// Ports.

@@ -181,6 +181,21 @@ fn records_outlive_a_changed_type() {
     assert_eq!(model.issues(), ["c1: NotReachableFromOutside"]);
 }
 
+#[test]
+fn internal_addresses_that_nobody_is_told_are_said() {
+    let mut model = two();
+    let mut service = balancer(&["192.0.2.1"]);
+    service.internal_addresses = ["10.0.0.1", "fd00::1"]
+        .map(|text| text.parse().expect("an address"))
+        .into();
+    service.odd_internal_addresses = ["here".to_owned()].into();
+    model.put(&nginx(), "c1", Some(service));
+    assert_eq!(model.issues(), ["c1: InternalAddresses", "c1: InternalAddresses"]);
+    let issues: Vec<_> = model.discover().issues.into_iter().map(|issue| issue.message).collect();
+    assert!(issues[0].contains("\"here\" is not an IP address"), "{issues:?}");
+    assert!(issues[1].contains("fd00::1 is answered to nobody"), "{issues:?}");
+}
+
 /// Its zones and region stay known, so no level is torn apart; dead is dead at every level.
 #[test]
 fn an_offline_cluster_vanishes_from_its_zone_name_yet_stays_in_the_global_one() {

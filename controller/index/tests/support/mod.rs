@@ -216,11 +216,15 @@ impl Fixture {
 
     /// What a client is told about A records: `CNAME b, A 192.0.2.1`, NODATA, NXDOMAIN, SERVFAIL.
     pub(crate) fn ask(&self, asked: &str) -> String {
+        self.ask_from([203, 0, 113, 9].into(), asked)
+    }
+
+    pub(crate) fn ask_from(&self, source: IpAddr, asked: &str) -> String {
         let question = Question {
             name: DnsName::parse(asked).expect("a name"),
             record_type: RecordType::A,
         };
-        let answer = answer(&self.snapshot, &question, Client::at(IpAddr::from([203, 0, 113, 9])));
+        let answer = answer(&self.snapshot, &question, Client::at(source));
         let data = |data: &RecordData| match data {
             RecordData::A(address) => format!("A {address}"),
             RecordData::Cname(target) => format!("CNAME {}", target.as_str()),

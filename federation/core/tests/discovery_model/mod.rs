@@ -67,9 +67,9 @@ pub(crate) fn balancer(addresses: &[&str]) -> Service {
             .iter()
             .map(|address| address.parse().expect("an address"))
             .collect(),
-        host_names: BTreeSet::new(),
         ports: [port("http", "tcp", 80)].into(),
         published: true,
+        ..Service::default()
     }
 }
 
@@ -112,6 +112,7 @@ impl Model {
                 .collect(),
             location: None,
             networks: vec![format!("10.{number}.0.0/16").parse().expect("a network")],
+            internal_networks: Vec::new(),
             weight: 100,
             traffic: Traffic::Active,
             sync_paused: false,
