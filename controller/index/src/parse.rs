@@ -11,7 +11,8 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 use meridian_dns_core::{
-    DnsName, Location, MINIMUM_TTL, NameServer, ReadText, StaticRecords, TextRecord, Traffic, WhenNoneHealthy,
+    DnsName, HttpsService, Location, MINIMUM_TTL, NameServer, ReadText, StaticRecords, TextRecord, Traffic,
+    WhenNoneHealthy,
 };
 use meridian_federation_api as api;
 use meridian_federation_core::{
@@ -296,6 +297,19 @@ pub fn zone(object: &api::DNSZone, reader: Option<&dyn ReadText>) -> Result<DnsZ
     })
 }
 
+fn https(record: &api::HttpsRecord) -> Result<HttpsService, ParseError> {
+    let odd = |id: &&String| id.is_empty() || id.len() > 255;
+    if let Some(index) = record.alpn.iter().position(|id| odd(&id)) {
+        let field = format!("spec.https.alpn[{index}]");
+        return Err(bad(field, "a protocol's name has 1 to 255 octets (RFC 7301)"));
+    }
+    let port = record.port.map(u16::try_from).transpose();
+    Ok(HttpsService {
+        alpn: record.alpn.clone(),
+        port: port.map_err(|_| bad("spec.https.port", "a port is 1 to 65535"))?,
+    })
+}
+
 /// A DNSRoute.
 pub fn route(object: &api::DNSRoute) -> Result<Route, ParseError> {
     let host_names = object
@@ -312,5 +326,6 @@ pub fn route(object: &api::DNSRoute) -> Result<Route, ParseError> {
         },
         host_names,
         ttl: object.spec.ttl.and_then(|ttl| u32::try_from(ttl).ok()),
+        https: object.spec.https.as_ref().map(https).transpose()?,
     })
 }

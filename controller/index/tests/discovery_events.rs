@@ -8,11 +8,12 @@
 mod support;
 
 use meridian_controller_index::{DiscoveryEvent, Event, WatchFailure};
+use meridian_dns_core::{Client, DnsName, Question, RecordType, answer};
 use meridian_federation_core::{DiscoveryKind, Freshness, Identity, Timestamp};
 use serde_json::{Value, json};
 use support::{
     Fixture, NOW, apply_node, apply_service, apply_slice, cluster_object, name, nginx, node_object, nothing,
-    reset_nodes, reset_services, reset_slices, service_object, slice_object, typed,
+    reset_nodes, reset_services, reset_slices, route_object, service_object, slice_object, typed,
 };
 
 const GLOBAL: &str = "nginx.test.ufp.svc.example.com";
@@ -313,4 +314,29 @@ fn clients_inside_are_told_the_internal_addresses() {
     assert_eq!(fixture.ask_from(within, GLOBAL), "A 10.20.0.7");
     fixture.take("c1", annotated(""));
     assert_eq!(fixture.ask_from(within, GLOBAL), "A 192.0.2.1");
+}
+
+#[test]
+fn a_route_for_https_has_records_that_say_so() {
+    let mut fixture = serving();
+    let mut route = route_object("web", "nginx", &["www.example.com"]);
+    let question = Question {
+        name: DnsName::parse("www.example.com").expect("a name"),
+        record_type: RecordType::Https,
+    };
+    let told = |fixture: &Fixture| {
+        let answer = answer(&fixture.snapshot, &question, Client::at([203, 0, 113, 9].into()));
+        let sets = answer.answers.iter().flat_map(|set| &set.data);
+        sets.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    fixture.routes(Event::Apply(route.clone()));
+    assert_eq!(told(&fixture), [""; 0]);
+    route["spec"]["https"] = json!({"alpn": ["h2"], "port": 8443});
+    fixture.routes(Event::Apply(route.clone()));
+    let with_hints = ["1 . alpn=h2 port=8443 ipv4hint=192.0.2.1"];
+    assert_eq!(told(&fixture), with_hints);
+    // What cannot be is refused, and what was good stays.
+    route["spec"]["https"] = json!({"alpn": [""]});
+    fixture.routes(Event::Apply(route));
+    assert_eq!(told(&fixture), with_hints);
 }

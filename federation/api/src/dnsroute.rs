@@ -53,6 +53,27 @@ pub struct DNSRouteSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 86400))]
     pub ttl: Option<i32>,
+    /// Publish HTTPS records (RFC 9460) for the host names, with the chosen cluster's addresses as hints:
+    /// browsers then come over TLS at once. Only where every cluster speaks TLS under these names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<HttpsRecord>,
+}
+
+/// What HTTPS records say beside addresses.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpsRecord {
+    /// Protocols that every cluster speaks (ALPN), most wanted first, such as `h2`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 255), regex(pattern = "^[a-zA-Z0-9./-]+$"))
+    )]
+    pub alpn: Vec<String>,
+    /// The port, where it is not 443.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
 }
 
 /// The object that is routed.

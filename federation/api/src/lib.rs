@@ -24,7 +24,7 @@ mod federated;
 mod kinds;
 
 pub use cluster::{Cluster, ClusterLocation, ClusterSpec, ClusterStatus, KubeconfigSecretRef, SyncState, TrafficState};
-pub use dnsroute::{DNSRoute, DNSRouteSpec, DNSRouteStatus, RouteSource, RouteSourceKind};
+pub use dnsroute::{DNSRoute, DNSRouteSpec, DNSRouteStatus, HttpsRecord, RouteSource, RouteSourceKind};
 pub use dnszone::{
     DNSZone, DNSZoneSpec, DNSZoneStatus, NameServer, StartOfAuthority, WhenNoneHealthy, WhenNoneHealthyType,
 };

@@ -375,7 +375,7 @@ fn host_names(world: &World, key: &ServiceKey, shards: &Shards, found: &mut Disc
                 shards: shards.clone(),
                 fallback: Fallback::Policy(zone.when_none_healthy.clone()),
                 ipv6: RoutedName::every_site_has_ipv6(shards),
-                https: None,
+                https: route.https.clone(),
             });
         }
     }

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use meridian_dns_core::{DnsName, Location, NameServer, StaticRecords, Traffic, WhenNoneHealthy};
+use meridian_dns_core::{DnsName, HttpsService, Location, NameServer, StaticRecords, Traffic, WhenNoneHealthy};
 
 use crate::{ClusterName, Freshness, Nodes, Timestamp};
 
@@ -149,6 +149,8 @@ pub struct Route {
     pub host_names: Vec<DnsName>,
     /// Seconds; else the zone's.
     pub ttl: Option<u32>,
+    /// What HTTPS records of the host names say, if there shall be any.
+    pub https: Option<HttpsService>,
 }
 
 /// The kinds watched in a member for discovery.

@@ -200,6 +200,7 @@ impl Model {
                 service: service.clone(),
                 host_names,
                 ttl,
+                https: None,
             },
         );
     }
