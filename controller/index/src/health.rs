@@ -92,6 +92,36 @@ impl Index {
         dirty
     }
 
+    /// Time has passed: what is held back and is due is let through with the next snapshot.
+    pub fn tick(&self, now: Timestamp) -> Dirty {
+        if !self.breaker.is_due(now) {
+            return Dirty::default();
+        }
+        Dirty {
+            sites: true,
+            clusters: self.health.keys().cloned().collect(),
+            services: self
+                .breaker
+                .names_due(now)
+                .filter_map(|name| self.names.owner(name))
+                .cloned()
+                .collect(),
+            ..Dirty::default()
+        }
+    }
+
+    /// A member's API takes long to answer: the data path is looked at before the request fails.
+    pub fn api_slow(&mut self, cluster: &ClusterName) -> Dirty {
+        let mut dirty = Dirty::default();
+        let limit = self.settings.api_slow.as_millis();
+        self.suspect(
+            cluster,
+            &WatchFailure::Broken(format!("no answer within {limit} ms")),
+            &mut dirty,
+        );
+        dirty
+    }
+
     /// Somebody answered under a member's address: the cluster we joined, or the one with another UID.
     pub fn identity(&mut self, cluster: &ClusterName, found: Result<(), String>, now: Timestamp) -> Dirty {
         let mut dirty = Dirty::default();

@@ -66,6 +66,7 @@ impl Index {
                     if old.is_some_and(|old| old.uid != cluster.uid) {
                         self.world.members.entry(name.clone()).or_default().identity = Identity::Unverified;
                     }
+                    self.breaker.release_site(&name, cluster.released);
                     self.world.clusters.insert(name.clone(), cluster);
                     if place_differs {
                         dirty.services.extend(self.services_of(&name));
@@ -195,6 +196,7 @@ impl Index {
         let problem = match parse::zone(&object, self.text_reader.as_deref()) {
             Ok(zone) => {
                 if self.world.zones.get(&name) != Some(&zone) {
+                    self.breaker.release_zone(&zone.domain, zone.released);
                     self.world.zones.insert(name.clone(), zone);
                     dirty.zones = true;
                     dirty.services.extend(self.world.services.keys().cloned());

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use meridian_dns_core::{NameDelta, ReadText};
 use meridian_federation_api as api;
 use meridian_federation_core::{
-    ClusterFacts, ClusterHealth, ClusterName, HealthSettings, NameTable, ServiceKey, World,
+    Breaker, ClusterFacts, ClusterHealth, ClusterName, HealthSettings, NameTable, ServiceKey, World,
 };
 
 pub use discovery::DiscoveryEvent;
@@ -41,6 +41,7 @@ pub struct Index {
     world: World,
     names: NameTable,
     health: BTreeMap<ClusterName, ClusterHealth>,
+    breaker: Breaker,
     settings: HealthSettings,
     member_services: BTreeMap<ClusterName, BTreeSet<ServiceKey>>,
     slice_owners: BTreeMap<ClusterName, discovery::SliceOwners>,
@@ -79,6 +80,7 @@ impl Index {
             world: World::default(),
             names: NameTable::default(),
             health: BTreeMap::new(),
+            breaker: Breaker::new(settings.breaker.clone()),
             settings,
             member_services: BTreeMap::new(),
             slice_owners: BTreeMap::new(),

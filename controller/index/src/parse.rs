@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use meridian_dns_core::{
     DnsName, HttpsService, Location, MINIMUM_TTL, NameServer, ReadText, StaticRecords, TextRecord, Traffic,
@@ -16,8 +17,8 @@ use meridian_dns_core::{
 };
 use meridian_federation_api as api;
 use meridian_federation_core::{
-    Cluster, ClusterName, DnsZone, NodePlace, Route, Service, ServiceKey, ServicePort, Slice,
-    names::{CONFIRM_DELETIONS_ANNOTATION, INTERNAL_ADDRESSES_ANNOTATION},
+    Cluster, ClusterName, DnsZone, NodePlace, Route, Service, ServiceKey, ServicePort, Slice, Timestamp,
+    names::{CONFIRM_DELETIONS_ANNOTATION, INTERNAL_ADDRESSES_ANNOTATION, RELEASE_ANNOTATION},
 };
 
 /// Label that EndpointSlices carry: the name of their Service.
@@ -181,7 +182,22 @@ pub fn cluster(object: &api::Cluster) -> Result<Cluster, ParseError> {
         sync_paused: spec.sync == api::SyncState::Paused,
         labels: object.labels().clone(),
         confirmed_deletions,
+        released: released(object)?,
     })
+}
+
+/// Up to when an operator has released what the breaker holds.
+fn released(object: &impl ResourceExt) -> Result<Option<Timestamp>, ParseError> {
+    let Some(text) = object.annotations().get(RELEASE_ANNOTATION) else {
+        return Ok(None);
+    };
+    let time = serde_json::from_value::<Time>(text.as_str().into()).map_err(|_| {
+        bad(
+            format!("metadata.annotations[{RELEASE_ANNOTATION}]"),
+            format!("{text:?} is not a time such as 2026-01-31T12:00:00Z"),
+        )
+    })?;
+    Ok(Some(Timestamp(u64::try_from(time.0.as_millisecond()).unwrap_or(0))))
 }
 
 fn networks(field: &str, texts: &[String]) -> Result<Vec<IpNet>, ParseError> {
@@ -293,6 +309,7 @@ pub fn zone(object: &api::DNSZone, reader: Option<&dyn ReadText>) -> Result<DnsZ
         },
         minimum_ttl: seconds(Some(spec.minimum_ttl), MINIMUM_TTL),
         records,
+        released: released(object)?,
         domain,
     })
 }

@@ -14,12 +14,15 @@ impl Index {
         now: Timestamp,
     ) -> (Option<Snapshot>, Vec<NameDelta>) {
         let deltas = self.update_names(dirty.services.clone());
+        let mut deltas = self.breaker.names(previous, deltas, self.names.globals(), now);
+        deltas.extend(self.breaker.overdue(now));
         if deltas.is_empty() && !dirty.sites && !dirty.zones {
             return (None, deltas);
         }
         let mut next = previous.clone();
         if dirty.sites {
-            next = next.with_sites(sites(&self.world, &self.health));
+            self.breaker.sites(&self.health, now);
+            next = next.with_sites(sites(&self.world, &self.health, &self.breaker));
         }
         if dirty.zones {
             next = self.with_zones(next, now);

@@ -15,7 +15,7 @@ impl Index {
     pub fn cluster_status(&self, name: &ClusterName, now: Timestamp) -> Option<api::ClusterStatus> {
         let object = self.cluster_object(name)?;
         let previous = object.status.clone().unwrap_or_default();
-        let mut wanted = cluster_conditions(&self.world, &self.health, name).unwrap_or_default();
+        let mut wanted = cluster_conditions(&self.world, &self.health, &self.breaker, name).unwrap_or_default();
         wanted.push(self.accepted("Cluster", name.as_str()));
         let (region, zones) = self.world.place_of(name);
         let generation = object.metadata.generation;
@@ -114,6 +114,19 @@ impl Index {
                 Condition::new("Published", false, "NotExported", "no cluster exports the Service")
             } else {
                 Condition::new("Published", false, "HostNamesMissing", issues.join("; "))
+            },
+            if published
+                .iter()
+                .any(|routed| self.breaker.holds_name(&routed.name).is_some())
+            {
+                Condition::new(
+                    "HeldBack",
+                    true,
+                    "ManyNamesAtOnce",
+                    "no site is healthy by the latest verdicts, but many names lost their last site at the same time; the verdicts before are served until the new ones have stood for a while, or until you annotate the DNSZone with meridian.dev/release",
+                )
+            } else {
+                Condition::new("HeldBack", false, "NothingHeld", "answers follow its verdicts")
             },
             self.accepted("DNSRoute", &id),
         ];

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
@@ -17,6 +17,7 @@ use meridian_federation_api as api;
 use meridian_federation_core::{ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, probe_targets};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::clock::now;
 use crate::host::{HostJob, host_writer, watch_host};
@@ -26,6 +27,8 @@ use crate::status::{StatusJob, status_of, status_writer};
 
 /// Messages handled in one turn at most, so that a flood of events cannot keep a change from the answers.
 const TURN: usize = 256;
+/// How often what time alone changes is looked at: the end of what is held back.
+const TICK: Duration = Duration::from_secs(1);
 /// Changes that a slow observer may fall behind.
 const CHANGES: usize = 4096;
 
@@ -154,9 +157,12 @@ impl Loop {
     }
 
     async fn run(mut self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let message = tokio::select! {
                 message = self.sources.next() => message,
+                _ = ticks.tick() => Some(Message::Tick),
                 // A task of ours that ends is a bug: end the loop, and with it the program.
                 Some(ended) = self.tasks.join_next() => {
                     tracing::error!(?ended, "a task of the controller ended");
@@ -243,6 +249,7 @@ impl Loop {
                 dirty.clusters.insert(cluster);
                 dirty
             }
+            Message::Tick => self.index.tick(now),
             Message::StatusAgain(of) => {
                 self.write_status(of);
                 return;
@@ -280,6 +287,7 @@ impl Loop {
                 tracing::debug!(%cluster, kind = kind.kind, ?failure, "cannot be watched");
                 self.index.managed_watch_failed(cluster, &kind, &failure, now)
             }
+            MemberEvent::ApiSlow => self.index.api_slow(cluster),
             MemberEvent::Api(result) => {
                 let was_reachable = self.index.reachable(cluster);
                 let changed = self.index.api_result(cluster, result, now);

@@ -273,7 +273,16 @@ async fn ask(member: MemberClient, settings: HealthSettings, reporter: Reporter)
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let result = match timeout(settings.api_limit, member.check()).await {
+        let mut check = pin!(timeout(settings.api_limit, member.check()));
+        let early = timeout(settings.api_slow, check.as_mut()).await;
+        let result = match early {
+            Ok(result) => result,
+            Err(_) => {
+                reporter.tell(MemberEvent::ApiSlow).await;
+                check.await
+            }
+        };
+        let result = match result {
             Err(_) => Err(format!("no answer within {} ms", settings.api_limit.as_millis())),
             // The wrong cluster answers well; that it is the wrong one was reported as such.
             Ok(Err(error)) if meridian_controller_apply::is_wrong_cluster(&error) => Ok(()),

@@ -34,6 +34,8 @@ pub(crate) enum Message {
     PlanAgain(FederatedKey),
     /// Connect to a member anew.
     Reconnect(ClusterName),
+    /// A second has passed.
+    Tick,
     /// A status could not be written: compute it again.
     StatusAgain(StatusOf),
 }
@@ -66,6 +68,8 @@ pub(crate) enum MemberEvent {
     Managed(Arc<ObjectKind>, Event<DynamicObject>),
     DiscoveryFailed(DiscoveryKind, WatchFailure),
     ManagedFailed(Arc<ObjectKind>, WatchFailure),
+    /// A health request takes long.
+    ApiSlow,
     /// A health request ended.
     Api(Result<(), String>),
     /// The cluster we joined answered, or one with this UID.

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use meridian_dns_core::{Liveness, Site, Sites, Traffic};
 
 use crate::{
-    ClusterHealth, ClusterName, Condition, ConditionStatus, DiscoveryKind, Freshness, Identity, MemberFacts, World,
+    Breaker, ClusterHealth, ClusterName, Condition, ConditionStatus, DiscoveryKind, Freshness, Identity, MemberFacts,
+    World,
 };
 
-/// The sites that answers consult. A cluster nobody has checked yet is alive: unknown is not dead.
-pub fn sites(world: &World, health: &BTreeMap<ClusterName, ClusterHealth>) -> Sites {
+/// The sites that answers consult. A cluster nobody has checked yet is alive: unknown is not dead; and so
+/// is one whose verdict the breaker holds back.
+pub fn sites(world: &World, health: &BTreeMap<ClusterName, ClusterHealth>, breaker: &Breaker) -> Sites {
     let site = |name: &ClusterName, cluster: &crate::Cluster| {
         let (region, zones) = world.place_of(name);
         Site {
@@ -19,7 +21,7 @@ pub fn sites(world: &World, health: &BTreeMap<ClusterName, ClusterHealth>) -> Si
             networks: cluster.networks.clone(),
             internal_networks: cluster.internal_networks.clone(),
             weight: cluster.weight,
-            liveness: health.get(name).map_or(Liveness::Alive, ClusterHealth::liveness),
+            liveness: breaker.served(name, health.get(name).map_or(Liveness::Alive, ClusterHealth::liveness)),
             traffic: cluster.traffic,
         }
     };
@@ -34,6 +36,7 @@ pub fn sites(world: &World, health: &BTreeMap<ClusterName, ClusterHealth>) -> Si
 pub fn cluster_conditions(
     world: &World,
     health: &BTreeMap<ClusterName, ClusterHealth>,
+    breaker: &Breaker,
     name: &ClusterName,
 ) -> Option<Vec<Condition>> {
     let cluster = world.clusters.get(name)?;
@@ -43,6 +46,7 @@ pub fn cluster_conditions(
         ready(&cluster.uid, member.map(|member| &member.identity), health, member),
         offline(health),
         data_path(health),
+        held_back(breaker, name),
         match cluster.traffic {
             Traffic::Active => Condition::new("Drained", false, "Active", "takes clients"),
             Traffic::Drained => Condition::new(
@@ -128,8 +132,27 @@ fn offline(health: Option<&ClusterHealth>) -> Condition {
     }
 }
 
+fn held_back(breaker: &Breaker, name: &ClusterName) -> Condition {
+    match breaker.holds_site(name) {
+        Some(_) => Condition::new(
+            "HeldBack",
+            true,
+            "SeveralSitesAtOnce",
+            "its probes fail, but so did those of other clusters at the same time, which is more often the prober's trouble than theirs; answers still lead here until the verdict has stood for a while, or until you annotate this Cluster with meridian.dev/release",
+        ),
+        None => Condition::new("HeldBack", false, "NothingHeld", "answers follow its verdict"),
+    }
+}
+
 fn data_path(health: Option<&ClusterHealth>) -> Condition {
+    let flapping = health.is_some_and(ClusterHealth::flapping);
     match health.map(ClusterHealth::liveness) {
+        Some(Liveness::Dead) if flapping => Condition::new(
+            "DataPathHealthy",
+            false,
+            "Flapping",
+            "connects to its load balancers failed in two rounds, and its verdict changed often lately; it must be good for longer than usual before answers lead there again",
+        ),
         Some(Liveness::Dead) => Condition::new(
             "DataPathHealthy",
             false,

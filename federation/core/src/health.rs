@@ -10,14 +10,18 @@
 //!
 //! A round is several independent connects and fails only if all fail; two failed rounds are a verdict
 //! and one good round ends it. With a round every 1.5 s and a limit of 1.2 s per connect a dead site is
-//! out about 5 s after the last good API request, while 10 % packet loss does not add up to six lost
-//! connects in a row.
+//! out within 5 s, while 10 % packet loss does not add up to six lost connects in a row. A simulation of
+//! the rounds (`tests/health_simulation.rs`) shows both.
+//!
+//! A site that comes and goes is worse than one that is gone: each change moves its clients. After some
+//! changes within a window it must be good for longer before it is believed.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use meridian_dns_core::Liveness;
 
-use crate::Timestamp;
+use crate::{BreakerSettings, Timestamp};
 
 /// Periods, limits and counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,17 @@ pub struct HealthSettings {
     pub failed_rounds: u32,
     /// Good rounds in a row before it is alive again.
     pub good_rounds: u32,
+    /// A request that takes this long is a first sign of trouble, although it may still succeed: a server
+    /// that hangs would otherwise cost the whole of `api_limit` before the first probe.
+    pub api_slow: Duration,
+    /// Changes of the verdict within `flap_window` that make a site a flapping one.
+    pub flap_changes: usize,
+    /// How long a change of the verdict counts.
+    pub flap_window: Duration,
+    /// Good rounds in a row before a flapping site is alive again.
+    pub flap_good_rounds: u32,
+    /// What is held back.
+    pub breaker: BreakerSettings,
 }
 
 impl Default for HealthSettings {
@@ -54,6 +69,11 @@ impl Default for HealthSettings {
             max_targets: 16,
             failed_rounds: 2,
             good_rounds: 1,
+            api_slow: Duration::from_millis(250),
+            flap_changes: 4,
+            flap_window: Duration::from_secs(600),
+            flap_good_rounds: 20,
+            breaker: BreakerSettings::default(),
         }
     }
 }
@@ -92,6 +112,9 @@ pub struct ClusterHealth {
     api: Steady,
     data_path: Steady,
     suspicion: Option<String>,
+    /// When the verdict on the data path changed lately.
+    changes: VecDeque<Timestamp>,
+    flapping: bool,
 }
 
 impl ClusterHealth {
@@ -106,6 +129,8 @@ impl ClusterHealth {
             api: good.clone(),
             data_path: good,
             suspicion: None,
+            changes: VecDeque::new(),
+            flapping: false,
         }
     }
 
@@ -124,8 +149,23 @@ impl ClusterHealth {
 
     /// A round of probes ended; `connected` if any connect succeeded. True if the verdict changed.
     pub fn round_result(&mut self, connected: bool, settings: &HealthSettings, now: Timestamp) -> bool {
-        self.data_path
-            .observe(connected, settings.failed_rounds, settings.good_rounds, now)
+        self.changes.retain(|at| at.is_within(settings.flap_window, now));
+        self.flapping = self.changes.len() >= settings.flap_changes;
+        let rise = if self.flapping {
+            settings.flap_good_rounds
+        } else {
+            settings.good_rounds
+        };
+        let changed = self.data_path.observe(connected, settings.failed_rounds, rise, now);
+        if changed {
+            self.changes.push_back(now);
+        }
+        changed
+    }
+
+    /// Whether the site's verdict changed so often lately that it must be good for longer before it counts.
+    pub fn flapping(&self) -> bool {
+        self.flapping
     }
 
     /// Whether rounds of probes are wanted now: while the API is in trouble, while the site is dead, and
@@ -225,6 +265,33 @@ mod tests {
         assert!(health.round_result(true, &settings(), Timestamp(4)));
         assert_eq!(health.liveness(), Liveness::Alive);
         assert!(!health.wants_rounds());
+    }
+
+    #[test]
+    fn a_site_that_comes_and_goes_must_be_good_for_longer() {
+        let mut health = ClusterHealth::new(Timestamp(0));
+        let mut at = 0;
+        let mut rounds = |health: &mut ClusterHealth, connected: bool, count: u32| {
+            for _ in 0..count {
+                at += 1500;
+                health.round_result(connected, &settings(), Timestamp(at));
+            }
+            health.liveness()
+        };
+        for _ in 0..2 {
+            assert_eq!(rounds(&mut health, false, 2), Liveness::Dead);
+            assert_eq!(rounds(&mut health, true, 1), Liveness::Alive);
+        }
+        // Dying is believed as before; coming back is not.
+        assert_eq!(rounds(&mut health, false, 2), Liveness::Dead);
+        assert_eq!(rounds(&mut health, true, 19), Liveness::Dead);
+        assert!(health.flapping());
+        assert_eq!(rounds(&mut health, true, 1), Liveness::Alive);
+        // After a quiet window it is a site like any other.
+        rounds(&mut health, true, 400);
+        assert!(!health.flapping());
+        assert_eq!(rounds(&mut health, false, 2), Liveness::Dead);
+        assert_eq!(rounds(&mut health, true, 1), Liveness::Alive);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - the same world at the same time gives the same decision, down to the order of a list;
 //! - a decision about one service or object costs the same however many others there are.
 
+mod breaker;
 mod condition;
 mod discovery;
 mod fleet;
@@ -24,6 +25,7 @@ mod sync;
 mod time;
 mod world;
 
+pub use breaker::{Breaker, BreakerSettings};
 pub use condition::{Condition, ConditionStatus, merge_conditions};
 pub use discovery::{Discovered, Issue, discover, probe_targets};
 pub use fleet::{cluster_conditions, sites};

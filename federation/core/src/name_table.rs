@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use meridian_dns_core::{DnsName, NameChange, NameDelta, RoutedName};
+use meridian_dns_core::{DnsName, Fallback, NameChange, NameDelta, RoutedName};
 
 use crate::{Issue, ServiceKey, World, discover};
 
@@ -16,12 +16,22 @@ use crate::{Issue, ServiceKey, World, discover};
 pub struct NameTable {
     published: BTreeMap<ServiceKey, Published>,
     owners: BTreeMap<DnsName, Owners>,
+    globals: usize,
 }
 
 #[derive(Debug, Default)]
 struct Published {
     names: BTreeMap<DnsName, BTreeMap<DnsName, Arc<RoutedName>>>,
     issues: BTreeSet<Issue>,
+}
+
+impl Published {
+    fn globals(&self) -> usize {
+        let names = self.names.values().flat_map(BTreeMap::values);
+        names
+            .filter(|routed| matches!(routed.fallback, Fallback::Policy(_)))
+            .count()
+    }
 }
 
 /// The claims on a name: its owner, and those that would like it.
@@ -103,6 +113,7 @@ impl NameTable {
                 }
             }
         }
+        self.globals = (self.globals + after.globals()).saturating_sub(before.globals());
         if !after.names.is_empty() || !after.issues.is_empty() {
             self.published.insert(key.clone(), after);
         }
@@ -131,6 +142,16 @@ impl NameTable {
             }
             None => BTreeSet::new(),
         }
+    }
+
+    /// How many names there are that nothing stands above: global names and host names.
+    pub fn globals(&self) -> usize {
+        self.globals
+    }
+
+    /// The service that has a name.
+    pub fn owner(&self, name: &DnsName) -> Option<&ServiceKey> {
+        self.owners.get(name).map(|owners| &owners.owner)
     }
 
     /// Everything published in a zone, for a zone that appears again.

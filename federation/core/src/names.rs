@@ -23,6 +23,9 @@ pub const ORPHAN_ANNOTATION: &str = "meridian.dev/orphan";
 /// Annotation on a `Cluster`: how many deletions at once an operator allows there; see
 /// [`crate::deletion_holds`].
 pub const CONFIRM_DELETIONS_ANNOTATION: &str = "meridian.dev/confirm-deletions";
+/// Annotation on a `Cluster` or a `DNSZone`: an operator's word that the verdicts on the cluster, or on the
+/// zone's names, that were given until this time (RFC 3339) are true; see [`crate::Breaker`].
+pub const RELEASE_ANNOTATION: &str = "meridian.dev/release";
 /// Finalizer on a federated object: its parts in the members are dealt with before it goes.
 pub const FINALIZER: &str = "meridian.dev/sync";
 /// Field manager of every write to a member.

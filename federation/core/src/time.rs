@@ -12,6 +12,11 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// Whether this moment is less than that long ago at `now`.
+    pub fn is_within(self, duration: Duration, now: Self) -> bool {
+        now.since(self) < duration
+    }
 }
 
 impl std::ops::Add<Duration> for Timestamp {

@@ -50,6 +50,8 @@ pub struct Cluster {
     pub labels: BTreeMap<String, String>,
     /// How many deletions by deselection the operator has confirmed beyond the limit.
     pub confirmed_deletions: u32,
+    /// Verdicts given until then are true, whatever the breaker thinks of them.
+    pub released: Option<Timestamp>,
 }
 
 /// Which cluster really answers under a member's address.
@@ -138,6 +140,8 @@ pub struct DnsZone {
     pub minimum_ttl: u32,
     /// Static records.
     pub records: Arc<StaticRecords>,
+    /// Verdicts given until then are true, whatever the breaker thinks of them.
+    pub released: Option<Timestamp>,
 }
 
 /// A DNSRoute: further host names of a service.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use discovery_model::{Model, balancer, cluster, port, service_key};
 use meridian_dns_core::{Liveness, Location, Traffic};
 use meridian_federation_core::{
-    ClusterHealth, DiscoveryKind, Freshness, HealthSettings, Identity, NodePlace, Service, Timestamp,
+    Breaker, ClusterHealth, DiscoveryKind, Freshness, HealthSettings, Identity, NodePlace, Service, Timestamp,
     cluster_conditions, probe_targets, sites,
 };
 
@@ -44,14 +44,15 @@ fn probes_fail(model: &mut Model) {
 /// The conditions as `Type=Status/Reason`, and whether answers would use the site.
 #[track_caller]
 fn check(model: &Model, expected: [&str; 4], serves: bool) {
-    let conditions = cluster_conditions(&model.world, &model.health, &cluster("c1")).expect("in the world");
+    let conditions =
+        cluster_conditions(&model.world, &model.health, &Breaker::default(), &cluster("c1")).expect("in the world");
     let text: Vec<_> = conditions
         .iter()
         .map(|found| format!("{}={}/{}", found.kind, found.status.as_str(), found.reason))
         .collect();
     assert_eq!(text, expected);
     assert!(conditions.iter().all(|condition| !condition.message.is_empty()));
-    let site = sites(&model.world, &model.health)
+    let site = sites(&model.world, &model.health, &Breaker::default())
         .get(&cluster("c1"))
         .expect("a site")
         .clone();
@@ -115,7 +116,10 @@ fn a_cluster_that_nobody_checked_is_unknown_and_alive() {
     model.member("c1").identity = Identity::Unverified;
     model.health = healthy().health;
     check(&model, ["Ready=Unknown/NotContacted", ONLINE, ALIVE, ACTIVE], true);
-    assert_eq!(cluster_conditions(&model.world, &model.health, &cluster("gone")), None);
+    assert_eq!(
+        cluster_conditions(&model.world, &model.health, &Breaker::default(), &cluster("gone")),
+        None
+    );
 }
 
 #[test]
@@ -127,7 +131,8 @@ fn a_kind_that_cannot_be_read_is_named() {
     };
     model.member("c1").freshness.insert(DiscoveryKind::Slices, stale);
     check(&model, ["Ready=False/Stale", ONLINE, ALIVE, ACTIVE], true);
-    let ready = &cluster_conditions(&model.world, &model.health, &cluster("c1")).expect("in the world")[0];
+    let ready =
+        &cluster_conditions(&model.world, &model.health, &Breaker::default(), &cluster("c1")).expect("in the world")[0];
     assert!(
         ready.message.contains("Slices") && ready.message.contains("403"),
         "{}",
@@ -143,7 +148,8 @@ fn another_cluster_under_the_address_is_named_by_its_uid() {
         since: Timestamp(5),
     };
     check(&model, ["Ready=False/WrongIdentity", ONLINE, ALIVE, ACTIVE], true);
-    let ready = &cluster_conditions(&model.world, &model.health, &cluster("c1")).expect("in the world")[0];
+    let ready =
+        &cluster_conditions(&model.world, &model.health, &Breaker::default(), &cluster("c1")).expect("in the world")[0];
     assert!(
         ready.message.contains("uid-other") && ready.message.contains("uid-c1"),
         "{}",
@@ -159,7 +165,7 @@ fn a_site_is_where_its_cluster_says_or_its_nodes_do() {
     model.cluster("c1").location = Location::new(25.0, 121.5);
     model.cluster("c1").weight = 7;
     let site = |model: &Model| {
-        sites(&model.world, &model.health)
+        sites(&model.world, &model.health, &Breaker::default())
             .get(&cluster("c1"))
             .expect("a site")
             .clone()

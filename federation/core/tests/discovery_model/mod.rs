@@ -14,8 +14,8 @@ use meridian_dns_core::{
     WhenNoneHealthy, Zone, answer,
 };
 use meridian_federation_core::{
-    Cluster, ClusterHealth, ClusterName, Discovered, DiscoveryKind, DnsZone, Freshness, Identity, MemberFacts, Nodes,
-    Route, Service, ServiceKey, ServicePort, Slice, World, discover, sites,
+    Breaker, Cluster, ClusterHealth, ClusterName, Discovered, DiscoveryKind, DnsZone, Freshness, Identity, MemberFacts,
+    Nodes, Route, Service, ServiceKey, ServicePort, Slice, World, discover, sites,
 };
 
 pub(crate) fn cluster(name: &str) -> ClusterName {
@@ -48,6 +48,7 @@ pub(crate) fn zone(domain: &str, federation: &str) -> DnsZone {
         when_none_healthy: WhenNoneHealthy::Empty,
         minimum_ttl: meridian_dns_core::MINIMUM_TTL,
         records: Arc::default(),
+        released: None,
     }
 }
 
@@ -118,6 +119,7 @@ impl Model {
             sync_paused: false,
             labels: BTreeMap::new(),
             confirmed_deletions: 0,
+            released: None,
         };
         let freshness = [DiscoveryKind::Services, DiscoveryKind::Slices, DiscoveryKind::Nodes];
         let facts = MemberFacts {
@@ -228,7 +230,7 @@ impl Model {
 
     /// What the server would answer from.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default().with_sites(sites(&self.world, &self.health));
+        let mut snapshot = Snapshot::default().with_sites(sites(&self.world, &self.health, &Breaker::default()));
         for zone in self.world.zones.values() {
             let names = self
                 .world
