@@ -19,9 +19,11 @@
 mod additional;
 mod choose;
 mod depends;
+mod present;
 mod trace;
 mod walk;
 
+pub(crate) use self::present::types_present;
 pub use self::trace::{Explanation, PassedOver, Step, Trace};
 use self::trace::{Recorder, Silent};
 use self::walk::Walk;

@@ -7,11 +7,19 @@
 //!
 //! What must stay true: equal [`Dnssec`] values give equal sets, byte for byte, on every replica.
 
+mod hash;
 mod key;
+mod nsec;
+pub mod order;
+mod prove;
+mod signers;
 
 use std::sync::Arc;
 
+pub use self::hash::NameHash;
 pub use self::key::{Algorithm, DnsKey, ds_digest};
+pub use self::prove::prove;
+pub use self::signers::{Signers, signers};
 use crate::record::Opaque;
 use crate::{DnsName, RecordData, RecordSet, RecordType};
 
@@ -67,8 +75,7 @@ impl Dnssec {
             of(|key| key.wants_ds, RecordType::CDNSKEY, &DnsKey::data),
         ];
         if self.denial == Denial::Nsec3 {
-            // SHA-1, no flags, no further iterations, no salt: the only parameters RFC 9276 leaves.
-            all.push((RecordType::NSEC3PARAM, vec![vec![1, 0, 0, 0, 0]]));
+            all.push((RecordType::NSEC3PARAM, vec![nsec::PARAMETERS.to_vec()]));
         }
         let mut sets = Vec::new();
         for (record_type, mut octets) in all {

@@ -105,6 +105,13 @@ impl DnsName {
         }
     }
 
+    /// This name with one label of any octets in front; `None` if that would be too long.
+    pub(crate) fn prepend_label(&self, label: &[u8]) -> Option<Self> {
+        let labels: Vec<_> = self.labels().collect();
+        let rest = labels.iter().map(Vec::as_slice);
+        Self::from_labels(std::iter::once(label).chain(rest)).ok()
+    }
+
     /// The name one label up; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         match self.0.split_once('.') {

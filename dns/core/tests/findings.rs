@@ -6,16 +6,7 @@
 mod support;
 
 use meridian_dns_core::{Finding, answer, explain};
-use support::{OREGON, TOKYO, World, absolute, ask, client, question, world};
-
-fn relative(name: &meridian_dns_core::DnsName) -> String {
-    let text = name.to_string();
-    match text.strip_suffix(".example.test.") {
-        Some(inside) => inside.to_owned(),
-        None if text == "example.test." => "@".to_owned(),
-        None => text,
-    }
-}
+use support::{OREGON, TOKYO, World, absolute, ask, client, question, relative, world};
 
 fn words(finding: &Finding) -> String {
     let mut text = format!("{:?} {}", finding.kind, relative(&finding.name));

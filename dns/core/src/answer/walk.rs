@@ -3,8 +3,10 @@
 use super::additional::addresses_of_targets;
 use super::choose::{Choice, Chooser};
 use super::depends::depends;
+use super::present::types_of;
 use super::trace::{Step, Trace};
 use super::{Answer, Finding, FindingKind, MAX_ALIASES, Outcome, Question};
+use crate::dnssec::Denial;
 use crate::zone::Found;
 use crate::zone::node::{Node, Routed, is_routed_type};
 use crate::{Client, DnsName, RecordData, RecordSet, RecordType, SiteName, Snapshot, Zone};
@@ -126,8 +128,22 @@ impl<'a, T: Trace> Walk<'a, T> {
         }
     }
 
+    /// The type asked for. Every set of a signed zone has signatures: a question for them is one for ANY,
+    /// and a single set with its own is enough (RFC 8482 section 7).
+    fn asked(&self, zone: &Zone) -> RecordType {
+        match self.question.record_type {
+            RecordType::RRSIG if zone.dnssec().is_some() => RecordType::Any,
+            asked => asked,
+        }
+    }
+
     fn at_node(&mut self, zone: &'a Zone, name: &DnsName, node: &'a Node, place: Place) -> Next {
-        let asked = self.question.record_type;
+        let asked = self.asked(zone);
+        // Every name has an NSEC, an alias too (RFC 4035 section 2.5); it is made where names are denied.
+        let compact = || zone.dnssec().is_some_and(|dnssec| dnssec.denial == Denial::Compact);
+        if asked == RecordType::NSEC && compact() {
+            return self.no_data(zone, name, node, place);
+        }
         // An alias is what a question for CNAME asks for, and one of the sets that ANY does; otherwise
         // it is followed (RFC 1034 section 4.3.2 step 3a).
         if let Some((set, target)) = node.alias() {
@@ -168,7 +184,7 @@ impl<'a, T: Trace> Walk<'a, T> {
         routed: Option<&'a Routed>,
         may_alias: bool,
     ) -> Option<RecordType> {
-        let asked = self.question.record_type;
+        let asked = self.asked(zone);
         if asked != RecordType::Any {
             return Some(asked);
         }
@@ -219,7 +235,7 @@ impl<'a, T: Trace> Walk<'a, T> {
         let is_alias = set.record_type() == Some(RecordType::Cname);
         self.add_targets(&set);
         self.reply.answers.push(set);
-        let ends = !is_alias || matches!(self.question.record_type, RecordType::Cname | RecordType::Any);
+        let ends = !is_alias || matches!(self.asked(zone), RecordType::Cname | RecordType::Any);
         let kind = if ends { FindingKind::Data } else { FindingKind::Alias };
         self.found(zone, name, kind, place, Vec::new());
         if ends { Next::Done } else { next }
@@ -236,15 +252,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             return Next::Unknown;
         }
         self.trace.step(|| Step::NoData(name.clone()));
-        let mut types: Vec<_> = node.sets().iter().filter_map(RecordSet::record_type).collect();
-        if name == zone.apex() {
-            types.push(RecordType::Soa);
-        }
-        if let Some(routed) = node.routed() {
-            let may_alias = *name != *zone.apex() && node.records.is_none();
-            types.extend(self.chooser().0.types(routed, may_alias));
-        }
-        types.sort();
+        let types = types_of(zone, name, node, || self.chooser().0);
         self.found(zone, name, FindingKind::NoData, place, types);
         self.negative(zone)
     }
@@ -278,7 +286,7 @@ impl<'a, T: Trace> Walk<'a, T> {
         };
         let made = RecordSet::new(name.clone(), set.ttl, vec![RecordData::Cname(target.clone())]);
         self.reply.answers.push(made);
-        match self.question.record_type {
+        match self.asked(zone) {
             RecordType::Cname | RecordType::Any => Next::Done,
             _ => Next::Follow(target),
         }

@@ -95,6 +95,11 @@ impl Zone {
         Found::Missing { encloser: of(encloser) }
     }
 
+    /// What stands at exactly this name.
+    pub(crate) fn node(&self, name: &DnsName) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
     /// The addresses written at a name, also below a delegation, where they are glue.
     pub(crate) fn glue(&self, name: &DnsName) -> impl Iterator<Item = &crate::RecordSet> {
         let node = self.nodes.get(name);

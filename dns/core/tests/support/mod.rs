@@ -9,10 +9,12 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 pub(crate) mod arbitrary;
+pub(crate) mod denial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use meridian_dns_core::dnssec::Denial;
 use meridian_dns_core::{
     Answer, Client, ClientSubnet, DnsName, Fallback, FindingKind, HttpsService, Liveness, Location, Mx, NameChange,
     NameServer, Opaque, Outcome, Question, RecordData, RecordSet, RecordType, RoutedName, Shard, ShardData,
@@ -34,6 +36,7 @@ pub(crate) struct World {
     drained: BTreeSet<String>,
     records: Vec<RecordSet>,
     incomplete: bool,
+    denial: Option<Denial>,
 }
 
 /// The absolute form of a name of the tests.
@@ -44,6 +47,16 @@ pub(crate) fn absolute(relative: &str) -> DnsName {
         inside => format!("{inside}.example.test"),
     };
     DnsName::parse(&text).expect("a valid name")
+}
+
+/// The relative form of a name: as the tests write it.
+pub(crate) fn relative(name: &DnsName) -> String {
+    let text = name.to_string();
+    match text.strip_suffix(".example.test.") {
+        Some(inside) => inside.to_owned(),
+        None if text == "example.test." => "@".to_owned(),
+        None => text,
+    }
 }
 
 /// The fleet of this file's header, everything healthy.
@@ -169,6 +182,12 @@ impl World {
         self
     }
 
+    /// The zone is signed, and denies like that.
+    pub(crate) fn signed(mut self, denial: Denial) -> Self {
+        self.denial = Some(denial);
+        self
+    }
+
     /// What the server would answer from.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let sites = SITES.iter().map(|(name, network, internal, (latitude, longitude))| {
@@ -211,6 +230,7 @@ impl World {
                 Arc::new(StaticRecords::new(&absolute("@"), self.records.clone()).expect("valid records")),
                 8,
             )
+            .with_dnssec(self.denial.map(denial::dnssec), 9)
             .with_complete(!self.incomplete);
         Snapshot::default().with_sites(sites.collect()).with_zone(zone)
     }
