@@ -12,6 +12,7 @@ mod key;
 mod nsec;
 pub mod order;
 mod prove;
+mod signed_data;
 mod signers;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use self::hash::NameHash;
 pub use self::key::{Algorithm, DnsKey, ds_digest};
 pub use self::prove::prove;
+pub use self::signed_data::{SignatureFields, SignedData, signed_data};
 pub use self::signers::{Signers, signers};
 use crate::record::Opaque;
 use crate::{DnsName, RecordData, RecordSet, RecordType};

@@ -1,7 +1,7 @@
 //! What a name means, and what each client is told: the pure heart of Meridian's DNS.
 //!
 //! Everything here is a plain function of its arguments. There is no clock, no socket, no random
-//! choice and no wire format: `dns-server` translates packets and zone files to a [`Question`] and to
+//! choice and no packet: `dns-server` translates packets and zone files to a [`Question`] and to
 //! [`RecordSet`]s and an [`Answer`] back to a packet, and `federation-core` decides which
 //! [`RoutedName`]s exist.
 //!

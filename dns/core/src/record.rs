@@ -6,7 +6,10 @@
 //! Data has fields where an answer must look inside: addresses, targets that may have addresses here,
 //! aliases, the start of authority. Everything else is [`RecordData::Opaque`], the octets of the wire
 //! (RFC 3597): a type that nobody has invented yet is served as well as TXT is. Refused: a variant per
-//! type, which would be a second wire library. Reading octets or text is the server's.
+//! type, which would be a second wire library. The octets are here because signatures and journals are
+//! made of them; reading text is the server's.
+
+mod octets;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -31,7 +31,6 @@ mod edns;
 mod extended_error;
 mod https;
 mod master_file;
-mod octets;
 mod options;
 mod proxy;
 mod quic;

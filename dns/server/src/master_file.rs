@@ -20,10 +20,9 @@ use domain::base::iana::Class;
 use domain::base::name::Name;
 use domain::base::rdata::ComposeRecordData;
 use domain::zonefile::inplace::{Entry as Scanned, ScannedRecord, Zonefile};
-use meridian_dns_core::{DnsName, ReadText, RecordSet, RecordType, TextError, TextRecord};
+use meridian_dns_core::{DnsName, ReadText, RecordData, RecordSet, RecordType, TextError, TextRecord};
 
 use self::entries::Entries;
-use crate::octets;
 
 /// Reads master-file form.
 #[derive(Debug, Clone, Copy, Default)]
@@ -128,8 +127,7 @@ fn next(file: &mut Zonefile, sets: &mut Vec<RecordSet>) -> Result<(), String> {
 }
 
 fn origin(zone: &DnsName) -> Option<Name<Bytes>> {
-    let data = octets::write(&meridian_dns_core::RecordData::Ns(zone.clone()));
-    Name::from_octets(Bytes::from(data)).ok()
+    Name::from_octets(Bytes::from(zone.to_octets())).ok()
 }
 
 fn record_set(record: &ScannedRecord) -> Result<RecordSet, String> {
@@ -141,7 +139,8 @@ fn record_set(record: &ScannedRecord) -> Result<RecordSet, String> {
         .data()
         .compose_canonical_rdata(&mut written)
         .map_err(|error| format!("{name} {record_type}: {error}"))?;
-    let data = octets::read(record_type, &written).ok_or_else(|| format!("{name} {record_type}: malformed data"))?;
+    let data = RecordData::from_octets(record_type, &written)
+        .ok_or_else(|| format!("{name} {record_type}: malformed data"))?;
     Ok(RecordSet::new(name, record.ttl().as_secs(), vec![data]))
 }
 

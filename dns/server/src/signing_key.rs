@@ -109,6 +109,8 @@ impl fmt::Debug for SigningKey {
 
 #[cfg(test)]
 mod tests {
+    use meridian_dns_core::dnssec::{SignatureFields, signed_data};
+    use meridian_dns_core::{DnsName, Mx, RecordData, RecordSet};
     use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
 
     use super::*;
@@ -131,6 +133,30 @@ mod tests {
             assert_eq!(verified, Ok(()));
             assert_ne!(pkcs8, SigningKey::generate(algorithm).expect("another key"));
         }
+    }
+
+    /// RFC 8080 section 6.1.
+    #[test]
+    fn a_published_signature_is_one_of_the_octets_that_are_signed() {
+        let decode = |text: &str| data_encoding::BASE64.decode(text.as_bytes()).expect("base 64");
+        let public = decode("l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=");
+        let signature = "oL9krJun7xfBOIWcGHi7mag5/hdZrKWw15jPGrHpjQeRAvTdszaPD+QLs3fx8A4M3e23mRZ9VrbpMngwcrqNAg==";
+        let name = |text| DnsName::parse(text).expect("a name");
+        let mx = RecordData::Mx(Mx {
+            preference: 10,
+            exchange: name("mail.example.com"),
+        });
+        let zone = name("example.com");
+        let fields = SignatureFields {
+            zone: &zone,
+            algorithm: Algorithm::Ed25519,
+            key_tag: 3613,
+            inception: 1_438_207_200,
+            expiration: 1_440_021_600,
+        };
+        let covered = signed_data(&RecordSet::new(zone.clone(), 3600, vec![mx]), &fields).expect("a set with data");
+        let verified = UnparsedPublicKey::new(&ED25519, public).verify(&covered.message, &decode(signature));
+        assert_eq!(verified, Ok(()));
     }
 
     #[test]

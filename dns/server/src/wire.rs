@@ -11,8 +11,6 @@ use hickory_proto::rr::{Name, RData, Record};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 use meridian_dns_core::{DnsName, NameError, RecordData, RecordSet, RecordType};
 
-use crate::octets;
-
 /// TTLs are 31 bits wide (RFC 2181 section 8).
 pub(crate) const MAX_TTL: u32 = 0x7fff_ffff;
 
@@ -64,7 +62,7 @@ pub(crate) fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
         RecordData::Srv(srv) => RData::SRV(SRV::new(srv.priority, srv.weight, srv.port, to_wire(&srv.target)?)),
         RecordData::Mx(mx) => RData::MX(MX::new(mx.preference, to_wire(&mx.exchange)?)),
         RecordData::Dname(_) | RecordData::Svcb(_) | RecordData::Https(_) | RecordData::Opaque(_) => {
-            let written = octets::write(data);
+            let written = data.to_octets();
             RData::Unknown {
                 code: type_to_wire(data.record_type()),
                 rdata: if written.is_empty() {
@@ -110,7 +108,7 @@ fn data_from_wire(data: &RData) -> Option<RecordData> {
     let mut encoder = BinEncoder::new(&mut written);
     encoder.set_canonical_form(true);
     data.emit(&mut encoder).ok()?;
-    octets::read(type_from_wire(data.record_type()), &written)
+    RecordData::from_octets(type_from_wire(data.record_type()), &written)
 }
 
 #[cfg(test)]
