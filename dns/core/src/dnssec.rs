@@ -7,6 +7,7 @@
 //!
 //! What must stay true: equal [`Dnssec`] values give equal sets, byte for byte, on every replica.
 
+mod chain;
 mod hash;
 mod key;
 mod nsec;
@@ -17,6 +18,7 @@ mod signers;
 
 use std::sync::Arc;
 
+pub use self::chain::{ChainError, ChainNames, nsec_chain, nsec3_chain};
 pub use self::hash::NameHash;
 pub use self::key::{Algorithm, DnsKey, ds_digest};
 pub use self::prove::prove;

@@ -22,11 +22,10 @@ impl NameHash {
     }
 
     /// The name under which its NSEC3 record stands: base 32 with extended hex digits, one label below
-    /// the zone (RFC 5155 section 3.3). A zone whose name is so long that none fits below it (one of
-    /// more than 222 octets) has the record at its apex.
-    pub fn owner(&self, zone: &DnsName) -> DnsName {
-        let label = BASE32HEX_NOPAD.encode(&self.0);
-        zone.prepend_label(label.as_bytes()).unwrap_or_else(|| zone.clone())
+    /// the zone (RFC 5155 section 3.3). `None` if the zone's name has more than 222 octets, so that there
+    /// is no room below it.
+    pub fn owner(&self, zone: &DnsName) -> Option<DnsName> {
+        zone.prepend_label(BASE32HEX_NOPAD.encode(&self.0).as_bytes())
     }
 
     /// The hash right before it.
@@ -62,7 +61,7 @@ mod tests {
     #[test]
     fn the_hash_of_com_is_the_one_that_it_publishes() {
         let com = DnsName::parse("com").expect("a name");
-        let owner = NameHash::of(&com).owner(&com);
+        let owner = NameHash::of(&com).owner(&com).expect("a short name");
         assert_eq!(owner.as_str(), "ck0pojmg874ljref7efn8430qvit8bsm.com");
     }
 

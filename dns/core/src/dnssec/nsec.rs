@@ -20,13 +20,43 @@ pub(super) fn nsec(owner: DnsName, ttl: u32, next: &DnsName, types: &[RecordType
     opaque(owner, ttl, RecordType::NSEC, data)
 }
 
-/// The NSEC3 set of a hash: the types that the name of that hash has, and the hash that comes next.
-pub(super) fn nsec3(hash: NameHash, zone: &DnsName, ttl: u32, next: NameHash, types: &[RecordType]) -> RecordSet {
+/// The NSEC3 set of a hashed name: the types that the name has, and the hash that comes next.
+pub(super) fn nsec3(owner: DnsName, ttl: u32, next: NameHash, types: &[RecordType]) -> RecordSet {
     let mut data = PARAMETERS.to_vec();
     data.push(HASH_LENGTH);
     data.extend(next.octets());
     data.extend(bitmap(types));
-    opaque(hash.owner(zone), ttl, RecordType::NSEC3, data)
+    opaque(owner, ttl, RecordType::NSEC3, data)
+}
+
+/// What an NSEC shows of a name that has these types. It is itself there, and signed (RFC 4034 section
+/// 4.1.2).
+pub(super) fn nsec_types(zone: &DnsName, name: &DnsName, types: &[RecordType]) -> Vec<RecordType> {
+    let own = own_types(zone, name, types);
+    own.chain([RecordType::RRSIG, RecordType::NSEC]).collect()
+}
+
+/// What an NSEC3 shows of a name that has these types: RRSIG only where something is signed (RFC 5155
+/// section 7.1 step 2). At a delegation only a DS is, at an empty non-terminal nothing.
+pub(super) fn nsec3_types(zone: &DnsName, name: &DnsName, types: &[RecordType]) -> Vec<RecordType> {
+    let mut own: Vec<_> = own_types(zone, name, types).collect();
+    let is_cut = delegates(zone, name, types);
+    if own.iter().any(|one| !is_cut || *one == RecordType::Ds) {
+        own.push(RecordType::RRSIG);
+    }
+    own
+}
+
+/// Whether a name of the zone that has these types is a delegation.
+pub(super) fn delegates(zone: &DnsName, name: &DnsName, types: &[RecordType]) -> bool {
+    name != zone && types.contains(&RecordType::Ns)
+}
+
+/// Of a delegation NS and DS; all else there is the child's (RFC 4034 section 4.1.2).
+fn own_types(zone: &DnsName, name: &DnsName, types: &[RecordType]) -> impl Iterator<Item = RecordType> {
+    let is_cut = delegates(zone, name, types);
+    let ours = move |one: &RecordType| !is_cut || [RecordType::Ns, RecordType::Ds].contains(one);
+    types.iter().copied().filter(ours)
 }
 
 fn opaque(owner: DnsName, ttl: u32, record_type: RecordType, octets: Vec<u8>) -> RecordSet {

@@ -21,7 +21,7 @@
 //! need one, and it is its zone that proves, if it is signed; the rest stands on its signatures.
 
 use super::hash::NameHash;
-use super::nsec::{nsec, nsec3};
+use super::nsec::{delegates, nsec, nsec_types, nsec3, nsec3_types};
 use super::{Denial, order};
 use crate::answer::types_present;
 use crate::zone::node::{ROUTED_TYPES, is_routed_type};
@@ -73,12 +73,12 @@ struct Denier<'a> {
 impl Denier<'_> {
     /// RFC 9824 section 3.
     fn compact(&self, found: &Finding, answer: &mut Answer, compact_ok: bool) {
-        let mut types = match found.kind {
+        let types = match found.kind {
             FindingKind::NameError => vec![RecordType::NXNAME],
             FindingKind::NoData | FindingKind::Referral => self.types(found),
             FindingKind::Data | FindingKind::Alias | FindingKind::SubtreeAlias => return,
         };
-        types.extend([RecordType::RRSIG, RecordType::NSEC]);
+        let types = nsec_types(self.zone.apex(), &found.name, &types);
         let next = order::successor(&found.name, self.zone.apex());
         let set = nsec(found.name.clone(), self.ttl, &next, &types);
         let is_referral = found.kind == FindingKind::Referral;
@@ -98,45 +98,42 @@ impl Denier<'_> {
     fn hashed(&self, found: &Finding, answer: &mut Answer) {
         match found.kind {
             FindingKind::NoData | FindingKind::Referral => {
-                answer.authorities.push(self.matching(&found.name, self.types(found)));
+                answer
+                    .authorities
+                    .extend(self.matching(&found.name, &self.types(found)));
             }
             FindingKind::NameError => {
                 let Some(encloser) = &found.closest_encloser else {
                     return;
                 };
                 let types = types_present(self.snapshot, self.zone, encloser);
-                answer.authorities.push(self.matching(encloser, types));
+                answer.authorities.extend(self.matching(encloser, &types));
                 let below = found.name.ancestors().take_while(|above| above != encloser);
                 let next_closer = below.last();
                 // Where a wildcard would be too long for a name, there is none to deny.
                 let wildcard = encloser.prepend_label(b"*");
                 let absent = next_closer.into_iter().chain(wildcard);
-                answer.authorities.extend(absent.map(|name| self.covering(&name)));
+                answer
+                    .authorities
+                    .extend(absent.filter_map(|name| self.covering(&name)));
             }
             FindingKind::Data | FindingKind::Alias | FindingKind::SubtreeAlias => {}
         }
     }
 
-    /// An NSEC3 that says what is at a name.
-    fn matching(&self, name: &DnsName, mut types: Vec<RecordType>) -> RecordSet {
-        // Of a delegation only a DS is signed, of an empty non-terminal nothing is.
-        let is_signed = if self.delegates(name, &types) {
-            types.contains(&RecordType::Ds)
-        } else {
-            !types.is_empty()
-        };
-        if is_signed {
-            types.push(RecordType::RRSIG);
-        }
-        let hash = NameHash::of(name);
-        nsec3(hash, self.zone.apex(), self.ttl, hash.after(), &types)
+    /// An NSEC3 that says what is at a name. Below a zone whose name is too long there is room for none.
+    fn matching(&self, name: &DnsName, types: &[RecordType]) -> Option<RecordSet> {
+        let (hash, apex) = (NameHash::of(name), self.zone.apex());
+        let types = nsec3_types(apex, name, types);
+        Some(nsec3(hash.owner(apex)?, self.ttl, hash.after(), &types))
     }
 
     /// An NSEC3 that says that a name is not there: from the hash before its own to the one after. It has
     /// no types, so that it is no proof of anything else.
-    fn covering(&self, name: &DnsName) -> RecordSet {
+    fn covering(&self, name: &DnsName) -> Option<RecordSet> {
         let hash = NameHash::of(name);
-        nsec3(hash.before(), self.zone.apex(), self.ttl, hash.after(), &[])
+        let owner = hash.before().owner(self.zone.apex())?;
+        Some(nsec3(owner, self.ttl, hash.after(), &[]))
     }
 
     /// The types at the name, and those that may come to it while clusters are not known. An alias or
@@ -144,14 +141,10 @@ impl Denier<'_> {
     fn types(&self, found: &Finding) -> Vec<RecordType> {
         let mut types = found.types.clone();
         let decided = |record_type: &RecordType| *record_type == RecordType::Cname || is_routed_type(*record_type);
-        let settled = types.iter().any(decided) || self.delegates(&found.name, &types);
+        let settled = types.iter().any(decided) || delegates(self.zone.apex(), &found.name, &types);
         if !self.zone.complete() && !settled {
             types.extend(ROUTED_TYPES.into_iter().filter(|routed| *routed != self.asked));
         }
         types
-    }
-
-    fn delegates(&self, name: &DnsName, types: &[RecordType]) -> bool {
-        name != self.zone.apex() && types.contains(&RecordType::Ns)
     }
 }

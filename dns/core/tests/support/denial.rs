@@ -115,7 +115,8 @@ fn read_types(mut rest: &[u8]) -> Vec<RecordType> {
     types
 }
 
-fn types(types: &[RecordType]) -> String {
+/// The types, each with a blank in front.
+pub(crate) fn mnemonics(types: &[RecordType]) -> String {
     types.iter().map(|one| format!(" {}", mnemonic(*one))).collect()
 }
 
@@ -131,13 +132,17 @@ fn denial(set: &RecordSet, about: &[DnsName]) -> Option<String> {
     if let Some(nsec) = read_nsec(set) {
         let below = nsec.next.labels().next() == Some(vec![0]) && nsec.next.parent() == Some(nsec.owner.clone());
         let next = if below { "+".to_owned() } else { relative(&nsec.next) };
-        return Some(format!("{} NSEC {next}{}", relative(&nsec.owner), types(&nsec.types)));
+        return Some(format!(
+            "{} NSEC {next}{}",
+            relative(&nsec.owner),
+            mnemonics(&nsec.types)
+        ));
     }
     let nsec3 = read_nsec3(set)?;
     let text = |name: &DnsName| {
         let hash = *NameHash::of(name).octets();
         if hash == nsec3.hash {
-            Some(format!("matches {}{}", relative(name), types(&nsec3.types)))
+            Some(format!("matches {}{}", relative(name), mnemonics(&nsec3.types)))
         } else {
             let empty = if nsec3.types.is_empty() { "" } else { " WITH TYPES" };
             nsec3.covers(&hash).then(|| format!("covers {}{empty}", relative(name)))
