@@ -25,17 +25,21 @@ pub(super) fn key(name: &DnsName) -> Vec<Vec<u8>> {
 }
 
 /// The name that comes right after this one in a zone: a label of one zero octet in front (RFC 9824
-/// section 3.1, RFC 4471 section 3.1.2). A name that has no room for it has no names below it either; its
+/// section 3.1). A name that has no room for it has no names below it either; its
 /// successor is the next one beside it or beside a name above it. After the last name of a zone comes the
 /// apex again.
 pub fn successor(name: &DnsName, apex: &DnsName) -> DnsName {
     if let Some(next) = name.prepend_label(&[0]) {
         return next;
     }
-    let own = name.ancestors().take_while(|above| above != apex);
-    own.filter_map(|above| beside(&above))
-        .next()
-        .unwrap_or_else(|| apex.clone())
+    successor_of_all_below(name, apex)
+}
+
+/// The name that comes right after this one and all names below it: an octet of zero at the end of its
+/// first label (RFC 9824 section 3.4), or, where there is no room for it, what comes next.
+pub fn successor_of_all_below(name: &DnsName, apex: &DnsName) -> DnsName {
+    let mut own = name.ancestors().take_while(|above| above != apex);
+    own.find_map(|above| beside(&above)).unwrap_or_else(|| apex.clone())
 }
 
 /// The next name after all that is below this one, with the same parent.
@@ -86,6 +90,17 @@ mod tests {
         sorted.reverse();
         sorted.sort_by(compare);
         assert_eq!(sorted, expected);
+    }
+
+    /// RFC 9824 sections 3.1 and 3.4.
+    #[test]
+    fn successors_are_those_of_the_published_examples() {
+        let (apex, one) = (name(&[b"example", b"com"]), name(&[b"sub", b"example", b"com"]));
+        assert_eq!(successor(&one, &apex), name(&[b"\0", b"sub", b"example", b"com"]));
+        assert_eq!(
+            successor_of_all_below(&one, &apex),
+            name(&[b"sub\0", b"example", b"com"])
+        );
     }
 
     #[test]
@@ -139,6 +154,10 @@ mod tests {
             let after = compare(&one, &other) == Ordering::Less;
             let before = next == apex || compare(&other, &next) == Ordering::Less;
             prop_assert!(!(after && before), "{one} {other} {next}");
+            let past = successor_of_all_below(&one, &apex);
+            prop_assert!(past == apex || !past.is_at_or_below(&one));
+            let before = past == apex || compare(&other, &past) == Ordering::Less;
+            prop_assert!(!(after && before) || other.is_at_or_below(&one), "{one} {other} {past}");
         }
     }
 }

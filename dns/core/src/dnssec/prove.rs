@@ -78,8 +78,14 @@ impl Denier<'_> {
             FindingKind::NoData | FindingKind::Referral => self.types(found),
             FindingKind::Data | FindingKind::Alias | FindingKind::SubtreeAlias => return,
         };
-        let types = nsec_types(self.zone.apex(), &found.name, &types);
-        let next = order::successor(&found.name, self.zone.apex());
+        let apex = self.zone.apex();
+        // Names below a delegation are the child's, and not for this side to speak of (section 3.4).
+        let next = if delegates(apex, &found.name, &types) {
+            order::successor_of_all_below(&found.name, apex)
+        } else {
+            order::successor(&found.name, apex)
+        };
+        let types = nsec_types(apex, &found.name, &types);
         let set = nsec(found.name.clone(), self.ttl, &next, &types);
         let is_referral = found.kind == FindingKind::Referral;
         if !is_referral && [RecordType::NSEC, RecordType::RRSIG].contains(&self.asked) {
