@@ -21,6 +21,7 @@
 //! hickory's codec of names and record data is used.
 
 mod bind;
+mod buckets;
 mod certificate;
 mod chaos;
 pub mod client;
@@ -41,6 +42,7 @@ mod respond;
 mod server;
 mod service;
 mod settings;
+mod signer;
 mod signing_key;
 mod stream;
 mod table;
@@ -60,6 +62,7 @@ pub use rate::{RateLimiter, RateLimits};
 pub use respond::{Arrival, Context, Now, ReplyKind, Summary, respond};
 pub use server::{DnsServer, Listener, Protocol, ServerConfig, Stopped};
 pub use settings::{Drain, Identity, Settings, SharedSettings, StreamLimits, SubnetTrust};
+pub use signer::{SignError, Signer, SigningLimits};
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use table::Table;
 

@@ -1,30 +1,21 @@
 //! Response rate limiting: a forged source address must not be flooded with our replies.
 //!
-//! Replies over UDP are counted per client network (IPv4 /24, IPv6 /56) and per what they say: this
-//! name, the negatives of this zone, errors; and all together, before any work is done. Each count is a
-//! token bucket. An empty bucket drops replies, and lets every `slip`-th through as an empty reply
-//! with TC, so that a real client behind the forged address comes over TCP, where it is not limited.
+//! Replies over UDP are counted per client network and per what they say: this name, the negatives of
+//! this zone, errors; and all together, before any work is done. Each count is one of
+//! [`crate::buckets`]. An empty bucket drops replies, and lets every `slip`-th through as an empty
+//! reply with TC, so that a real client behind the forged address comes over TCP, where it is not
+//! limited.
 //!
-//! What must stay true:
-//! - the decision about one bucket is a pure function with time as a parameter;
-//! - one limit for all threads: buckets are in shards, each behind its own lock, held for nanoseconds
-//!   and never across an await;
-//! - memory is fixed from the start, whatever comes in: a full set of buckets gives away the fullest
-//!   one, which is the one whose loss changes least, since an unknown client's bucket is full. A flood
-//!   of forged sources therefore cannot wash out the buckets that hold it back;
-//! - where a bucket lies depends on a random key, so that nobody can choose to collide with a victim.
-//!
-//! Refused: limits per address (whoever forges addresses forges many of one network), and a map that
-//! grows (the attacker would decide how far).
+//! What must stay true: the answer that is counted is the one that was found, not the one that is sent:
+//! a compact denial says NOERROR of a name that does not exist, and counts as a negative all the same.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use meridian_dns_core::{Answer, DnsName, FindingKind};
+
+use crate::buckets::{Buckets, Rate, Taken};
 
 /// How many replies a client network gets over UDP. Rates are per second; 0 is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,80 +104,26 @@ pub(crate) enum Decision {
     Drop,
 }
 
-/// Thousandths of a reply, so that a slow rate gains something every millisecond.
-const TOKEN: u64 = 1000;
-
-/// One token bucket.
-#[derive(Debug, Clone, Copy, Default)]
-struct Bucket {
-    /// Whose it is; 0 is nobody's.
-    owner: u64,
-    /// Milliseconds since the limiter's start.
-    at: u64,
-    tokens: u64,
-    held_back: u16,
-}
-
-impl Bucket {
-    fn full(owner: u64, at: u64, rate: &Rate) -> Self {
-        Self {
-            owner,
-            at,
-            tokens: rate.capacity,
-            held_back: 0,
-        }
-    }
-
-    /// The tokens of that moment. A clock that goes back adds none.
-    fn tokens_at(&self, now: u64, rate: &Rate) -> u64 {
-        let gained = now.saturating_sub(self.at).saturating_mul(rate.per_second);
-        self.tokens.saturating_add(gained).min(rate.capacity)
-    }
-
-    fn take(&mut self, now: u64, rate: &Rate) -> Decision {
-        self.tokens = self.tokens_at(now, rate);
-        self.at = self.at.max(now);
-        if self.tokens >= TOKEN {
-            self.tokens -= TOKEN;
-            return Decision::Send;
-        }
-        self.held_back = self.held_back.wrapping_add(1);
-        if rate.slip > 0 && self.held_back.is_multiple_of(rate.slip) {
-            Decision::Slip
-        } else {
-            Decision::Drop
+impl Decision {
+    fn of(taken: Taken, slip: u16) -> Self {
+        match taken {
+            Taken::Token { .. } => Self::Send,
+            Taken::Nothing { times } if slip > 0 && times.is_multiple_of(slip) => Self::Slip,
+            Taken::Nothing { .. } => Self::Drop,
         }
     }
 }
-
-struct Rate {
-    /// Replies per second, and so thousandths per millisecond.
-    per_second: u64,
-    /// In thousandths.
-    capacity: u64,
-    slip: u16,
-}
-
-/// Buckets that a key can be in.
-const WAYS: usize = 4;
-const SETS_PER_SHARD: usize = 256;
-const SHARDS: usize = 64;
-
-type Set = [Bucket; WAYS];
 
 /// The state of the limit: 65,536 buckets in two megabytes.
 #[derive(Debug)]
 pub struct RateLimiter {
-    shards: Vec<Mutex<Vec<Set>>>,
-    key: RandomState,
+    buckets: Buckets,
 }
 
 impl Default for RateLimiter {
     fn default() -> Self {
-        let shard = || Mutex::new(vec![Set::default(); SETS_PER_SHARD]);
         Self {
-            shards: (0..SHARDS).map(|_| shard()).collect(),
-            key: RandomState::new(),
+            buckets: Buckets::new(256),
         }
     }
 }
@@ -198,56 +135,15 @@ impl RateLimiter {
         if per_second == 0 || limits.exempt.iter().any(|network| network.contains(&client)) {
             return Decision::Send;
         }
-        let rate = Rate {
-            per_second: u64::from(per_second),
-            capacity: u64::from(per_second) * u64::from(limits.burst.max(1)) * TOKEN,
-            slip: limits.slip,
-        };
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let owner = self.owner(client, subject);
-        let (shard, set) = place(owner);
-        // A thread that panicked while it held a count has not harmed the others' counts.
-        let mut shard = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        bucket(&mut shard[set], owner, now, &rate).take(now, &rate)
-    }
-
-    fn owner(&self, client: IpAddr, subject: Subject<'_>) -> u64 {
-        let network = match client {
-            IpAddr::V4(v4) => u128::from(u32::from(v4) >> 8),
-            // Not to be confused with an IPv4 network: the highest bit is never that of a /56.
-            IpAddr::V6(v6) => u128::from(v6) >> 72 | 1 << 127,
-        };
-        let (kind, name) = match subject {
+        let subject = match subject {
             Subject::Client => (0_u8, ""),
             Subject::Name(name) => (1, name.as_str()),
             Subject::NegativesOf(zone) => (2, zone.as_str()),
             Subject::Errors => (3, ""),
         };
-        self.key.hash_one((network, kind, name)).max(1)
+        let rate = Rate::new(per_second, limits.burst);
+        Decision::of(self.buckets.take(client, subject, rate, now), limits.slip)
     }
-}
-
-fn place(owner: u64) -> (usize, usize) {
-    let part = |number: u64, count: usize| usize::try_from(number).unwrap_or(0) % count;
-    (part(owner & 0xffff, SHARDS), part(owner >> 16 & 0xffff, SETS_PER_SHARD))
-}
-
-/// The owner's bucket in the set, or the one that it takes over.
-fn bucket<'a>(set: &'a mut Set, owner: u64, now: u64, rate: &Rate) -> &'a mut Bucket {
-    let place = set.iter().position(|bucket| bucket.owner == owner);
-    let place = place.unwrap_or_else(|| {
-        let spare = |bucket: &Bucket| {
-            if bucket.owner == 0 {
-                u64::MAX
-            } else {
-                bucket.tokens_at(now, rate)
-            }
-        };
-        let fullest = (0..WAYS).max_by_key(|place| spare(&set[*place])).unwrap_or(0);
-        set[fullest] = Bucket::full(owner, now, rate);
-        fullest
-    });
-    &mut set[place]
 }
 
 #[cfg(test)]
