@@ -84,23 +84,17 @@ fn test(with_peers: bool, filter: Option<&str>) -> Outcome {
     if !with_peers {
         return steps::run(&test_steps(false, filter));
     }
-    let mut folder = None;
+    let mut path = OsString::new();
     let installed = steps::timed("peers", || {
-        folder = peers::ensure()?;
+        path = peers::ensure()?;
         Ok(())
     });
     if installed.failure.is_some() {
         return installed;
     }
-    let mut steps = test_steps(true, filter);
-    if let Some(folder) = folder {
-        let rest = std::env::var("PATH").unwrap_or_default();
-        let path = format!("{}:{rest}", folder.display());
-        steps = steps
-            .into_iter()
-            .map(|step| step.variable("PATH", path.clone()))
-            .collect();
-    }
+    let steps = test_steps(true, filter).into_iter();
+    let path = path.to_string_lossy();
+    let steps: Vec<_> = steps.map(|step| step.variable("PATH", path.clone())).collect();
     installed.then(steps::run(&steps))
 }
 

@@ -53,7 +53,7 @@ fn addresses(owner: &str, ttl: u32, hosts: &[u8]) -> RecordSet {
 fn octets(signatures: &RecordSet) -> Vec<&[u8]> {
     fn of(data: &RecordData) -> &[u8] {
         match data {
-            RecordData::Opaque(opaque) => &*opaque.octets,
+            RecordData::Opaque(opaque) => &opaque.octets,
             other => panic!("not an RRSIG: {other}"),
         }
     }
