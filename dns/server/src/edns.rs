@@ -13,10 +13,30 @@ pub(crate) struct Edns<'a> {
     pub(crate) version: u8,
     /// The largest datagram the client takes.
     pub(crate) payload: u16,
-    /// The DO bit.
-    pub(crate) dnssec_ok: bool,
+    /// The flags, as in [`flag`].
+    pub(crate) flags: u16,
     /// The options as they came.
     pub(crate) options: &'a [u8],
+}
+
+impl Edns<'_> {
+    /// The DO flag: signatures are wanted.
+    pub(crate) fn dnssec_ok(&self) -> bool {
+        self.flags & flag::DNSSEC_OK != 0
+    }
+
+    /// The CO flag: a compact denial may say NXDOMAIN.
+    pub(crate) fn compact_ok(&self) -> bool {
+        self.flags & flag::COMPACT_OK != 0
+    }
+}
+
+/// Flags of the record (IANA).
+pub(crate) mod flag {
+    /// RFC 3225.
+    pub(crate) const DNSSEC_OK: u16 = 0x8000;
+    /// RFC 9824 section 5.1.
+    pub(crate) const COMPACT_OK: u16 = 0x4000;
 }
 
 /// Codes of options (IANA).
@@ -39,16 +59,17 @@ const OPTION: usize = 4;
 #[derive(Debug)]
 pub(crate) struct OwnEdns {
     payload: u16,
-    dnssec_ok: bool,
+    flags: u16,
     options: Vec<u8>,
 }
 
 impl OwnEdns {
-    /// Without options. The DO bit is copied, whether or not there are signatures (RFC 3225 section 3).
-    pub(crate) fn new(payload: u16, dnssec_ok: bool) -> Self {
+    /// Without options. DO is copied, whether or not there are signatures (RFC 3225 section 3), and so is
+    /// CO; flags that nobody knows are not (RFC 6891 section 6.1.4).
+    pub(crate) fn new(payload: u16, flags: u16) -> Self {
         Self {
             payload,
-            dnssec_ok,
+            flags: flags & (flag::DNSSEC_OK | flag::COMPACT_OK),
             options: Vec::new(),
         }
     }
@@ -81,10 +102,10 @@ impl OwnEdns {
 
     /// Appends the record; the high octet of the response code is in it.
     pub(crate) fn write(&self, code: ResponseCode, out: &mut Vec<u8>) {
-        let flags = if self.dnssec_ok { 0x80 } else { 0 };
         out.extend([0, 0, 41]);
         out.extend(self.payload.to_be_bytes());
-        out.extend([code.high(), 0, flags, 0]);
+        out.extend([code.high(), 0]);
+        out.extend(self.flags.to_be_bytes());
         out.extend(u16::try_from(self.options.len()).unwrap_or(0).to_be_bytes());
         out.extend(&self.options);
     }
@@ -96,13 +117,13 @@ mod tests {
 
     #[test]
     fn the_size_is_what_is_written() {
-        let mut edns = OwnEdns::new(1232, true);
+        let mut edns = OwnEdns::new(1232, 0xffff);
         edns.option(code::NSID, &[b"a", b"bc"]);
         let mut out = Vec::new();
         edns.write(ResponseCode::BADVERS, &mut out);
         assert_eq!(
             out,
-            [0, 0, 41, 4, 208, 1, 0, 0x80, 0, 0, 7, 0, 3, 0, 3, b'a', b'b', b'c']
+            [0, 0, 41, 4, 208, 1, 0, 0xc0, 0, 0, 7, 0, 3, 0, 3, b'a', b'b', b'c']
         );
         assert_eq!(edns.size(), out.len());
     }
@@ -117,7 +138,7 @@ mod tests {
             // No room for the option: left out.
             (65_521, 65_535, 65_532),
         ] {
-            let mut edns = OwnEdns::new(1232, false);
+            let mut edns = OwnEdns::new(1232, 0);
             edns.pad(before, 468, limit);
             assert_eq!(before + edns.size(), expected, "{before}");
         }

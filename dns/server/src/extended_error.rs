@@ -8,8 +8,12 @@
 //! | REFUSED: a transfer of our zone, or who we are, to somebody who may not know | 18 Prohibited |
 //! | REFUSED: a class other than IN and CH; NOTIMP: an opcode or a meta type | 21 Not Supported |
 //! | FORMERR: a type that cannot be asked for | 30 Invalid Query Type (RFC 9824) |
-//! | SERVFAIL: the zone is not complete yet | 14 Not Ready |
+//! | SERVFAIL: the zone is not complete yet, or cannot be signed | 14 Not Ready |
+//! | SERVFAIL: the client is over its budget of new signatures | 0 Other |
 //! | SERVFAIL: anything else | 0 Other |
+//!
+//! The codes of RFC 8914 that speak of keys and signatures (5 to 12) say what a resolver found when it
+//! validated; whoever should have signed is just not ready.
 //!
 //! What must stay true: a code is for people who debug. Nothing is decided by it, the reply would be
 //! the same without, and there is one only where the query had an OPT record. No text is sent along: the

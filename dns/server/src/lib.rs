@@ -42,6 +42,7 @@ mod respond;
 mod server;
 mod service;
 mod settings;
+mod signed;
 mod signer;
 mod signing_key;
 mod stream;

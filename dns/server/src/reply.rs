@@ -5,6 +5,8 @@
 //!   missing, of the answer or authority section or of a referral's in-domain glue (RFC 9471 section
 //!   2.1), and the client asks again over TCP. Other additional sets that do not fit are left out in
 //!   silence;
+//! - a needed set and its signatures go together or not at all. Those of additional sets come last of
+//!   all, and are the first to be left out, in silence (RFC 4035 section 3.1.1);
 //! - the OPT record always has its place, also in a reply that is cut short;
 //! - RA, AD and Z are never set (RFC 4035 section 3.1.6); RD and CD are copied; the question is
 //!   repeated as it was spelled, and so are the owners that are the question's name (`0x20`).
@@ -18,6 +20,7 @@ use meridian_dns_core::{Answer, FindingKind, RecordSet};
 
 use crate::edns::OwnEdns;
 use crate::request::{Asked, HEADER, Request};
+use crate::signed::Signatures;
 use crate::{chaos, wire};
 
 /// Where the question's name is, as a compression pointer (RFC 1035 section 4.1.4).
@@ -34,7 +37,7 @@ pub(crate) enum Body<'a> {
     /// Nothing, and TC: the client shall come over TCP.
     ComeOverTcp,
     /// What `dns-core` says.
-    Answer(&'a Answer),
+    Answer(&'a Answer, &'a Signatures),
     /// A text in the class CHAOS.
     Text(&'a [u8]),
 }
@@ -112,24 +115,8 @@ impl Reply<'_> {
         match self.body {
             Body::Empty => {}
             Body::ComeOverTcp => written.truncated = true,
-            Body::Answer(answer) => {
-                let sections = [&answer.answers, &answer.authorities, &answer.additionals];
-                for (section, sets) in sections.into_iter().enumerate() {
-                    for (place, set) in sets.iter().enumerate() {
-                        let start = encoder.offset();
-                        match self.write_set(set, encoder) {
-                            Ok(()) => written.counts[section] += u16::try_from(set.data.len()).unwrap_or(u16::MAX),
-                            Err(ProtoError::MaxBufferSizeExceeded(_)) => {
-                                // Names of the set that is taken back are no targets of pointers any more.
-                                encoder.set_offset(start);
-                                encoder.trim();
-                                written.truncated = section < 2 || is_glue_in(&sets[place..], answer);
-                                return Ok(written);
-                            }
-                            Err(error) => return Err(error),
-                        }
-                    }
-                }
+            Body::Answer(answer, signatures) => {
+                written.truncated = !self.write_answer(answer, signatures, &mut written.counts, encoder)?;
             }
             Body::Text(text) => {
                 encoder.emit_u16(QUESTION_NAME)?;
@@ -141,6 +128,60 @@ impl Reply<'_> {
             }
         }
         Ok(written)
+    }
+
+    /// Writes what fits; whether everything did that is needed.
+    fn write_answer(
+        &self,
+        answer: &Answer,
+        signatures: &Signatures,
+        counts: &mut [u16; 3],
+        encoder: &mut BinEncoder<'_>,
+    ) -> Result<bool, ProtoError> {
+        for (section, sets) in [&answer.answers, &answer.authorities].into_iter().enumerate() {
+            for (place, set) in sets.iter().enumerate() {
+                let with_signatures = std::iter::once(set).chain(signatures.of(section, place));
+                if !self.write_together(with_signatures, &mut counts[section], encoder)? {
+                    return Ok(false);
+                }
+            }
+        }
+        for (place, set) in answer.additionals.iter().enumerate() {
+            if !self.write_together([set], &mut counts[2], encoder)? {
+                return Ok(!is_glue_in(&answer.additionals[place..], answer));
+            }
+        }
+        for place in 0..answer.additionals.len() {
+            let signatures = signatures.of(2, place);
+            if !self.write_together(signatures, &mut counts[2], encoder)? {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes sets that belong together, and counts their records; writes none if not all fit.
+    fn write_together<'s>(
+        &self,
+        sets: impl IntoIterator<Item = &'s RecordSet>,
+        count: &mut u16,
+        encoder: &mut BinEncoder<'_>,
+    ) -> Result<bool, ProtoError> {
+        let (start, mut records) = (encoder.offset(), 0);
+        for set in sets {
+            match self.write_set(set, encoder) {
+                Ok(()) => records += u16::try_from(set.data.len()).unwrap_or(u16::MAX),
+                Err(ProtoError::MaxBufferSizeExceeded(_)) => {
+                    // Names of the sets that are taken back are no targets of pointers any more.
+                    encoder.set_offset(start);
+                    encoder.trim();
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        *count += records;
+        Ok(true)
     }
 
     fn write_set(&self, set: &RecordSet, encoder: &mut BinEncoder<'_>) -> Result<(), ProtoError> {

@@ -153,7 +153,7 @@ fn walk<'a>(packet: &'a [u8], request: &mut Request<'a>) -> Option<()> {
             request.edns = Some(Edns {
                 payload: number(packet, fixed + 2)?,
                 version: *packet.get(fixed + 5)?,
-                dnssec_ok: packet.get(fixed + 6)? & 0x80 != 0,
+                flags: number(packet, fixed + 6)?,
                 options: data,
             });
         }
@@ -269,7 +269,7 @@ mod tests {
             (&[1, b'A', 0][..], "a", 1)
         );
         let edns = request.edns.expect("an OPT record");
-        assert_eq!((edns.payload, edns.dnssec_ok), (1232, true));
+        assert_eq!((edns.payload, edns.dnssec_ok()), (1232, true));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The one function that every transport, test and fuzz target shares: octets in, octets out.
 //!
 //! What must stay true:
-//! - no clock, no chance, no I/O and no waiting: time is in the [`Arrival`]; the only state that
-//!   changes is that of the rate limiter, which may be left out;
+//! - no clock, no I/O and no waiting: time is in the [`Arrival`]; the only state that changes is that of
+//!   the rate limiter and of the signer, which may be left out;
 //! - the order of the checks is that of [`crate::request`], then: the cookie (RFC 7873 section 5.2),
-//!   the limit per client, the class, the type, the zones;
+//!   the limit per client, the class, the type, the zones. Signatures come last, when it is known that
+//!   there will be a reply;
+//! - DNSSEC records are sent to those who ask for them, by the DO flag or by their type, and to nobody
+//!   else (RFC 4035 section 3.1);
 //! - a client that has shown a good cookie, or comes over anything but UDP, has an address that is not
 //!   forged, and the rate limit does not concern it;
 //! - what concerns the transport alone (padding, keepalive) depends on the transport alone, never on
@@ -24,7 +27,8 @@ use crate::options::subnet_reply;
 use crate::rate::{Decision, RateLimiter, Subject};
 use crate::reply::{Body, Reply};
 use crate::request::{Asked, Fault, Request, read};
-use crate::{Settings, Transport, chaos};
+use crate::signed::{self, Signatures, Wanted};
+use crate::{Settings, Signer, Transport, chaos};
 
 /// Without an OPT record a datagram holds no more (RFC 1035 section 4.2.1), and with one no less (RFC
 /// 6891 section 6.2.3).
@@ -63,6 +67,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The state of the rate limit; without it there is none.
     pub limiter: Option<&'a RateLimiter>,
+    /// Signs the answers of signed zones; without it they are SERVFAIL to those who ask for signatures.
+    pub signer: Option<&'a Signer>,
 }
 
 /// What kind of reply it is.
@@ -107,7 +113,7 @@ pub fn respond(packet: &[u8], arrival: &Arrival<'_>, context: &Context<'_>, out:
     let (lifetime, personal) = match (&reply.content, kind) {
         (_, ReplyKind::Error) => (None, false),
         // The scope says how the answer depends on the subnet; it may depend on the packet's source besides.
-        (Content::Answer(answer), _) => {
+        (Content::Answer(answer, _), _) => {
             let personal = answer.scope > 0 || reply.subnet.is_some() || arrival.site.is_some();
             (lifetime(answer), personal)
         }
@@ -145,7 +151,7 @@ enum Content<'a> {
     Nothing,
     ComeOverTcp,
     Text(&'a [u8]),
-    Answer(Answer),
+    Answer(Answer, Signatures),
 }
 
 impl Decided<'_> {
@@ -160,7 +166,7 @@ impl Decided<'_> {
 
     fn kind(&self) -> ReplyKind {
         match (&self.content, self.code) {
-            (Content::Answer(answer), ResponseCode::NoError | ResponseCode::NXDomain) => {
+            (Content::Answer(answer, _), ResponseCode::NoError | ResponseCode::NXDomain) => {
                 if answer.answers.is_empty() {
                     ReplyKind::Negative
                 } else {
@@ -199,12 +205,12 @@ impl<'a> Making<'a> {
         }
         let decided = self.content();
         let decision = rate(match (&decided.content, &self.request.asked) {
-            (Content::Answer(answer), _) => Subject::of(answer),
+            (Content::Answer(answer, _), _) => Subject::of(answer),
             (Content::Text(_), Some(asked)) => Subject::Name(&asked.question.name),
             _ => Subject::Errors,
         });
         match decision {
-            Decision::Send => Some(decided),
+            Decision::Send => Some(self.secured(decided)),
             Decision::Slip => Some(self.come_over_tcp()),
             Decision::Drop => None,
         }
@@ -270,28 +276,45 @@ impl<'a> Making<'a> {
             site: self.arrival.site,
         };
         let answer = answer(snapshot, &asked.question, client);
-        let (code, why) = match answer.outcome {
-            Outcome::NoError => (ResponseCode::NoError, None),
-            Outcome::NxDomain => (ResponseCode::NXDomain, None),
-            Outcome::YxDomain => (ResponseCode::YXDomain, None),
-            Outcome::Refused => (ResponseCode::Refused, Some(ExtendedError::NOT_AUTHORITATIVE)),
+        let why = match answer.outcome {
+            Outcome::NoError | Outcome::NxDomain | Outcome::YxDomain => None,
+            Outcome::Refused => Some(ExtendedError::NOT_AUTHORITATIVE),
             Outcome::ServFail => {
                 let complete = snapshot
                     .zone_of(&asked.question.name)
                     .is_some_and(|zone| zone.complete());
-                let why = if complete {
+                Some(if complete {
                     ExtendedError::OTHER
                 } else {
                     ExtendedError::NOT_READY
-                };
-                (ResponseCode::ServFail, Some(why))
+                })
             }
         };
         Decided {
-            code,
+            code: code_of(answer.outcome),
             why,
             subnet: subnet.map(|subnet| (subnet.network, answer.scope)),
-            content: Content::Answer(answer),
+            content: Content::Answer(answer, Signatures::default()),
+        }
+    }
+
+    /// With denials and signatures, if they are asked for.
+    fn secured(&self, mut decided: Decided<'a>) -> Decided<'a> {
+        let Some(asked) = &self.request.asked else {
+            return decided;
+        };
+        let content = std::mem::replace(&mut decided.content, Content::Nothing);
+        let Content::Answer(answer, _) = content else {
+            return Decided { content, ..decided };
+        };
+        let wanted = Wanted::by(self.request.edns.as_ref(), asked.question.record_type);
+        match signed::secure(&asked.question, answer, wanted, self.arrival, self.context) {
+            Ok((answer, signatures)) => Decided {
+                code: code_of(answer.outcome),
+                content: Content::Answer(answer, signatures),
+                ..decided
+            },
+            Err(why) => Decided::fault(Fault::because(ResponseCode::ServFail, why)),
         }
     }
 
@@ -313,7 +336,7 @@ impl<'a> Making<'a> {
             Content::Nothing => (Body::Empty, false),
             Content::ComeOverTcp => (Body::ComeOverTcp, false),
             Content::Text(text) => (Body::Text(text), true),
-            Content::Answer(answer) => (Body::Answer(answer), answer.authoritative),
+            Content::Answer(answer, signatures) => (Body::Answer(answer, signatures), answer.authoritative),
         };
         let padded = self.request.options.padding && self.arrival.transport.is_encrypted();
         Reply {
@@ -329,7 +352,7 @@ impl<'a> Making<'a> {
     fn own_edns(&self, decided: &Decided<'_>) -> Option<OwnEdns> {
         let theirs = self.request.edns?;
         let options = &self.request.options;
-        let mut ours = OwnEdns::new(self.udp_payload(), theirs.dnssec_ok);
+        let mut ours = OwnEdns::new(self.udp_payload(), theirs.flags);
         if let (Some(cookie), Some(asked)) = (self.cookie, options.cookie) {
             ours.option(code::COOKIE, &[&asked.client, &cookie.server]);
         }
@@ -356,6 +379,16 @@ fn check_cookie(request: &Request<'_>, arrival: &Arrival<'_>, settings: &Setting
     let cookies = settings.cookies.as_ref()?;
     let cookie = request.options.cookie.as_ref()?;
     Some(cookies.check(cookie, arrival.client, arrival.now.unix))
+}
+
+fn code_of(outcome: Outcome) -> ResponseCode {
+    match outcome {
+        Outcome::NoError => ResponseCode::NoError,
+        Outcome::NxDomain => ResponseCode::NXDomain,
+        Outcome::YxDomain => ResponseCode::YXDomain,
+        Outcome::Refused => ResponseCode::Refused,
+        Outcome::ServFail => ResponseCode::ServFail,
+    }
 }
 
 /// What becomes of types that are not data (RFC 6895 section 3.1); `None` for those that are, and for

@@ -28,8 +28,8 @@ use crate::connections::Connections;
 use crate::service::{Place, Service};
 use crate::tcp::Speaks;
 use crate::{
-    BindError, CertificateError, CertificateFiles, RateLimiter, Settings, SharedSettings, Table, Transport, quic, tcp,
-    tls, udp,
+    BindError, CertificateError, CertificateFiles, RateLimiter, Settings, SharedSettings, Signer, Table, Transport,
+    quic, tcp, tls, udp,
 };
 
 /// How many ports are tried when any port will do: one that is free for UDP is nearly always free for
@@ -87,6 +87,8 @@ pub struct ServerConfig {
     pub certificate: Option<CertificateFiles>,
     /// The settings at the start.
     pub settings: Settings,
+    /// Signs what signed zones answer. Keep a clone to install keys.
+    pub signer: Signer,
 }
 
 impl ServerConfig {
@@ -97,6 +99,7 @@ impl ServerConfig {
             listeners: listen.into_iter().map(plain).collect(),
             certificate: None,
             settings: Settings::default(),
+            signer: Signer::default(),
         }
     }
 }
@@ -148,6 +151,7 @@ impl DnsServer {
             table,
             settings: settings.clone(),
             limiter: RateLimiter::default(),
+            signer: config.signer,
             connections: Arc::new(Connections::default()),
             clock: Clock::start(),
         });

@@ -14,13 +14,14 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::connections::Connections;
 use crate::respond::{Arrival, Context, Summary, respond};
-use crate::{RateLimiter, SharedSettings, Table, Transport};
+use crate::{RateLimiter, SharedSettings, Signer, Table, Transport};
 
-/// Table, settings, counts and the clock.
+/// Table, settings, counts, signatures and the clock.
 pub(crate) struct Service {
     pub(crate) table: Table,
     pub(crate) settings: SharedSettings,
     pub(crate) limiter: RateLimiter,
+    pub(crate) signer: Signer,
     pub(crate) connections: Arc<Connections>,
     pub(crate) clock: Clock,
 }
@@ -75,6 +76,7 @@ impl Place {
             snapshot: &service.table.peek(),
             settings: &service.settings.peek(),
             limiter: Some(&service.limiter),
+            signer: Some(&service.signer),
         };
         let summary = respond(packet, &arrival, &context, out);
         match summary {

@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
 use meridian_dns_core::ClientSubnet;
 
-use crate::{Cookies, MAX_UDP_PAYLOAD, RateLimits};
+use crate::{Cookies, MAX_UDP_PAYLOAD, RateLimits, SigningLimits};
 
 /// Everything that can be changed without a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub cookies: Option<Cookies>,
     /// Without it every query over UDP gets its reply.
     pub rate: Option<RateLimits>,
+    /// New signatures that clients may cause.
+    pub signing: SigningLimits,
     /// For TCP, TLS, HTTPS and QUIC.
     pub streams: StreamLimits,
     /// How the server ends.
@@ -43,6 +45,7 @@ impl Default for Settings {
             subnets: SubnetTrust::default(),
             cookies: None,
             rate: None,
+            signing: SigningLimits::default(),
             streams: StreamLimits::default(),
             drain: Drain::default(),
         }

@@ -19,7 +19,6 @@
 //! are installed. A key that came too early would make signatures that no validator can check.
 
 mod budget;
-mod covered;
 mod validity;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,14 +26,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use meridian_dns_core::dnssec::{Algorithm, DnsKey};
+use meridian_dns_core::dnssec::{Algorithm, DnsKey, SignatureFields, SignedData, signed_data};
 use meridian_dns_core::{DnsName, Dnssec, Opaque, RecordData, RecordSet, RecordType, Zone};
 use moka::sync::Cache;
 use ring::digest::{Context as Digest, SHA256};
 
 pub use self::budget::SigningLimits;
 pub(crate) use self::budget::{Budget, Payer};
-use self::covered::signed_data;
 pub(crate) use self::validity::Use;
 use self::validity::Validity;
 use crate::{SigningKey, SigningKeyError};
@@ -229,10 +227,9 @@ impl Signer {
         let public = key.public();
         // What is covered, but for the times, says which signature this is. Tags are not enough: two keys
         // may share one.
-        let (_, covered) = signed_data(set, zone, public, Validity::default());
         let mut digest = Digest::new(&SHA256);
         digest.update(&public.public_key);
-        digest.update(&covered);
+        digest.update(&covered(set, zone, public, Validity::default())?.message);
         let digest: [u8; 32] = digest.finish().as_ref().try_into().unwrap_or_default();
         if let Some(made) = self.0.made.get(&digest)
             && made.validity.is_good(now, set.original_ttl, purpose)
@@ -243,13 +240,13 @@ impl Signer {
             return Err(SignError::OverBudget);
         }
         let validity = Validity::starting(now, set.original_ttl, &digest);
-        let (mut record, covered) = signed_data(set, zone, public, validity);
-        let signature = key.sign(&covered).map_err(|source| SignError::Key {
+        let mut covered = covered(set, zone, public, validity)?;
+        let signature = key.sign(&covered.message).map_err(|source| SignError::Key {
             zone: zone.clone(),
             source,
         })?;
-        record.extend(signature);
-        let record: Arc<[u8]> = record.into();
+        covered.data.extend(signature);
+        let record: Arc<[u8]> = covered.data.into();
         let made = Made {
             validity,
             record: record.clone(),
@@ -258,9 +255,27 @@ impl Signer {
         Ok(record)
     }
 
+    /// Logs that a zone cannot be signed, once until its keys change.
+    pub(crate) fn complain(&self, zone: &DnsName, error: &SignError) {
+        if *error != SignError::OverBudget && self.complained().insert(zone.clone()) {
+            tracing::error!(%zone, %error, "answers to those who validate are SERVFAIL");
+        }
+    }
+
     fn complained(&self) -> std::sync::MutexGuard<'_, BTreeSet<DnsName>> {
         self.0.complained.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn covered(set: &RecordSet, zone: &DnsName, key: &DnsKey, validity: Validity) -> Result<SignedData, SignError> {
+    let fields = SignatureFields {
+        zone,
+        algorithm: key.algorithm,
+        key_tag: key.tag(),
+        inception: validity.inception,
+        expiration: validity.expiration,
+    };
+    signed_data(set, &fields).ok_or_else(|| SignError::Empty { name: set.name.clone() })
 }
 
 impl fmt::Debug for Signer {

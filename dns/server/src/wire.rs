@@ -47,8 +47,8 @@ pub(crate) fn data_to_wire(data: &RecordData) -> Result<RData, ProtoError> {
         RecordData::Cname(target) => RData::CNAME(CNAME(to_wire(target)?)),
         RecordData::Ns(server) => RData::NS(NS(to_wire(server)?)),
         RecordData::Soa(soa) => {
-            // The wire library has these three as signed numbers; times past 68 years mean the same.
-            let signed = |seconds: u32| i32::try_from(seconds).unwrap_or(i32::MAX);
+            // The wire library has these three as signed numbers. The octets are those that are signed.
+            let signed = u32::cast_signed;
             RData::SOA(SOA::new(
                 to_wire(&soa.primary)?,
                 to_wire(&soa.mailbox)?,

@@ -46,7 +46,6 @@ pub(crate) enum Payer<'a> {
     /// It is made on the server's own account.
     Nobody,
     /// The network of this client, and all clients together.
-    #[cfg_attr(not(test), expect(dead_code, reason = "replies are not signed yet"))]
     Client {
         limits: &'a SigningLimits,
         client: IpAddr,

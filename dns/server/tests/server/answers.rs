@@ -54,6 +54,7 @@ impl<'a> Asking<'a> {
             snapshot: self.snapshot,
             settings: &self.settings,
             limiter: Some(&self.limiter),
+            signer: None,
         };
         let mut out = Vec::new();
         respond(&packet.bytes(1), &arrival, &context, &mut out)?;

@@ -38,7 +38,7 @@ async fn both_transports_give_the_same_answers() {
         let absent = ask(address, transport, &a("absent.example.test")).await;
         assert_eq!(absent.outcome, Outcome::NxDomain);
         assert!(absent.authoritative);
-        let soa = "example.test. 5 IN SOA ns1.example.test. hostmaster.example.test. 3000000001 7200 600 2147483647 5";
+        let soa = "example.test. 5 IN SOA ns1.example.test. hostmaster.example.test. 3000000001 7200 600 4294967295 5";
         assert_eq!(lines(&absent.authorities), [soa]);
 
         let refused = ask(address, transport, &a("elsewhere.test")).await;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod client;
+mod delv;
 mod dig;
 mod encrypted;
 mod hostile;

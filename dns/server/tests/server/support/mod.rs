@@ -6,6 +6,7 @@
 
 pub(crate) mod dice;
 pub(crate) mod packet;
+pub(crate) mod signed;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
