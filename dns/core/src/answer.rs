@@ -17,6 +17,7 @@
 //! that of `answer` ignores them at no cost, because a step is only made for one that listens.
 
 mod additional;
+mod alternatives;
 mod choose;
 mod depends;
 mod present;

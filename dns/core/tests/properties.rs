@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use meridian_dns_core::{
-    Answer, Client, ClientSubnet, Fallback, FindingKind, Liveness, Outcome, Question, RecordData, RecordType, Shard,
-    ShardData, SiteName, Snapshot, Traffic, WhenNoneHealthy, answer, explain,
+    Answer, Client, ClientSubnet, Fallback, FindingKind, Liveness, Outcome, Question, RecordData, RecordSet,
+    RecordType, RoutedName, Shard, ShardData, SiteName, Snapshot, Traffic, WhenNoneHealthy, answer, explain,
 };
 use proptest::prelude::*;
 use support::arbitrary::{
@@ -256,6 +256,31 @@ proptest! {
     }
 
     /// What is sent lives no longer than what is signed, and halving ends at the zone's minimum.
+    #[test]
+    fn every_set_that_is_answered_is_among_the_alternatives_of_its_name(
+        snapshot in full_snapshot(),
+        question in any_question(),
+        client in any_client(),
+    ) {
+        let answer = answer(&snapshot, &question, client);
+        prop_assume!(question.record_type != RecordType::Any);
+        for finding in &answer.findings {
+            let zone = snapshot.zone(&finding.zone).expect("the zone");
+            let mixes = |name: &RoutedName| name.fallback == Fallback::Always && name.shards.len() > 1;
+            if zone.name(&finding.name).is_some_and(|name| mixes(name)) {
+                continue;
+            }
+            let alternatives = zone.alternatives(&finding.name, question.record_type);
+            let answered = answer.answers.iter().filter(|set| set.name == finding.name);
+            if matches!(finding.kind, FindingKind::Data | FindingKind::Alias) {
+                for set in answered {
+                    let is_same = |other: &RecordSet| other.data == set.data && other.original_ttl == set.original_ttl;
+                    prop_assert!(alternatives.iter().any(is_same), "{set} in {alternatives:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn ttls_are_lowered_and_never_raised(snapshot in full_snapshot(), question in any_question(), client in any_client()) {
         let reply = answer(&snapshot, &question, client);

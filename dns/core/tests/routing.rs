@@ -4,7 +4,7 @@
 
 mod support;
 
-use meridian_dns_core::{Answer, Fallback, Outcome, RecordData, WhenNoneHealthy};
+use meridian_dns_core::{Answer, Fallback, Outcome, RecordData, RecordType, WhenNoneHealthy};
 use support::{OREGON, TOKYO, World, absolute, ask, check, world};
 
 const NODATA: [&str; 2] = ["NOERROR /0", "authority @ SOA"];
@@ -353,4 +353,26 @@ fn internal_hints_are_internal_and_additionals_are_for_everybody() {
         (answer.outcome, &answer.answers[0].data, answer.scope),
         (Outcome::NoError, &vec![address], 25)
     );
+}
+
+#[test]
+fn the_alternatives_of_a_name_are_those_of_all_its_sites() {
+    let world = world()
+        .internal("web.asia", "taipei", "192.168.0.1")
+        .unhealthy("web.asia", "tokyo")
+        .dead("taipei");
+    let snapshot = world.snapshot();
+    let zone = snapshot.zones().next().expect("a zone");
+    let alternatives = |name: &str, record_type| {
+        let sets = zone.alternatives(&absolute(name), record_type);
+        sets.iter().map(|set| set.data[0].to_string()).collect::<Vec<_>>()
+    };
+    let upper = "web.example.test.";
+    assert_eq!(
+        alternatives("web.asia", RecordType::A),
+        ["10.1.0.1", "10.2.0.1", "192.168.0.1", upper]
+    );
+    assert_eq!(alternatives("web.asia", RecordType::Aaaa), [upper]);
+    assert_eq!(alternatives("own.tokyo", RecordType::A), ["10.1.0.1"]);
+    assert_eq!(alternatives("absent", RecordType::A), [""; 0]);
 }

@@ -20,6 +20,7 @@
 //! over HTTPS only to POST, and drop all options of a query when one of them is malformed. Only
 //! hickory's codec of names and record data is used.
 
+mod ahead;
 mod bind;
 mod buckets;
 mod certificate;

@@ -308,7 +308,13 @@ impl<'a> Making<'a> {
             return Decided { content, ..decided };
         };
         let wanted = Wanted::by(self.request.edns.as_ref(), asked.question.record_type);
-        match signed::secure(&asked.question, answer, wanted, self.arrival, self.context) {
+        match signed::secure(
+            (self.request.id, &asked.question),
+            answer,
+            wanted,
+            self.arrival,
+            self.context,
+        ) {
             Ok((answer, signatures)) => Decided {
                 code: code_of(answer.outcome),
                 content: Content::Answer(answer, signatures),

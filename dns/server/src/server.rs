@@ -29,7 +29,7 @@ use crate::service::{Place, Service};
 use crate::tcp::Speaks;
 use crate::{
     BindError, CertificateError, CertificateFiles, RateLimiter, Settings, SharedSettings, Signer, Table, Transport,
-    quic, tcp, tls, udp,
+    ahead, quic, tcp, tls, udp,
 };
 
 /// How many ports are tried when any port will do: one that is free for UDP is nearly always free for
@@ -169,6 +169,11 @@ impl DnsServer {
                 None
             });
         }
+        let ahead = ahead::sign_ahead(service.clone(), server.stop.subscribe());
+        server.listeners.spawn(async move {
+            ahead.await;
+            None
+        });
         for (address, listener, sockets) in bound {
             tracing::info!(%address, protocol = ?listener.protocol, "answering DNS");
             server.serve(address, listener, sockets, &service);

@@ -40,7 +40,7 @@ impl Wanted {
 
 /// The answer with what is wanted of it; an error is the reason for SERVFAIL.
 pub(crate) fn secure(
-    question: &Question,
+    (id, question): (u16, &Question),
     answer: Answer,
     wanted: Wanted,
     arrival: &Arrival<'_>,
@@ -62,7 +62,10 @@ pub(crate) fn secure(
         now: arrival.now.monotonic,
     };
     match sign(snapshot, &answer, signer, (arrival.now.unix, Use::Serve), &mut payer) {
-        Ok(signatures) => Ok((answer, signatures)),
+        Ok(signatures) => {
+            signer.samples().note(id, question);
+            Ok((answer, signatures))
+        }
         Err((zone, error)) => {
             signer.complain(&zone, &error);
             Err(match error {

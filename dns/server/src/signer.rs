@@ -19,10 +19,12 @@
 //! are installed. A key that came too early would make signatures that no validator can check.
 
 mod budget;
+mod hot;
 mod validity;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -33,6 +35,7 @@ use ring::digest::{Context as Digest, SHA256};
 
 pub use self::budget::SigningLimits;
 pub(crate) use self::budget::{Budget, Payer};
+pub(crate) use self::hot::{Hot, Samples};
 pub(crate) use self::validity::Use;
 use self::validity::Validity;
 use crate::{SigningKey, SigningKeyError};
@@ -99,8 +102,14 @@ pub struct Signer(Arc<Inner>);
 
 struct Inner {
     keys: ArcSwap<Keys>,
-    made: Cache<[u8; 32], Made>,
+    kept: Cache<[u8; 32], Made>,
     budget: Budget,
+    /// What was asked for lately.
+    samples: Samples,
+    /// How many times keys have changed.
+    generation: AtomicU64,
+    /// Signatures made.
+    count: AtomicU64,
     /// Zones whose failure to sign has been logged.
     complained: Mutex<BTreeSet<DnsName>>,
 }
@@ -127,8 +136,11 @@ impl Signer {
             |_: &[u8; 32], made: &Made| ENTRY.saturating_add(u32::try_from(made.record.len()).unwrap_or(u32::MAX));
         Self(Arc::new(Inner {
             keys: ArcSwap::default(),
-            made: Cache::builder().max_capacity(octets).weigher(weigh).build(),
+            kept: Cache::builder().max_capacity(octets).weigher(weigh).build(),
             budget: Budget::default(),
+            samples: Samples::default(),
+            generation: AtomicU64::new(0),
+            count: AtomicU64::new(0),
             complained: Mutex::default(),
         }))
     }
@@ -156,6 +168,7 @@ impl Signer {
             change(&mut next);
             next
         });
+        self.0.generation.fetch_add(1, Ordering::Release);
     }
 
     /// The keys that a zone signs with and whose private sides are not installed. A snapshot with such a
@@ -231,7 +244,7 @@ impl Signer {
         digest.update(&public.public_key);
         digest.update(&covered(set, zone, public, Validity::default())?.message);
         let digest: [u8; 32] = digest.finish().as_ref().try_into().unwrap_or_default();
-        if let Some(made) = self.0.made.get(&digest)
+        if let Some(made) = self.0.kept.get(&digest)
             && made.validity.is_good(now, set.original_ttl, purpose)
         {
             return Ok(made.record);
@@ -245,14 +258,30 @@ impl Signer {
             zone: zone.clone(),
             source,
         })?;
+        self.0.count.fetch_add(1, Ordering::Relaxed);
         covered.data.extend(signature);
         let record: Arc<[u8]> = covered.data.into();
         let made = Made {
             validity,
             record: record.clone(),
         };
-        self.0.made.insert(digest, made);
+        self.0.kept.insert(digest, made);
         Ok(record)
+    }
+
+    /// How many signatures have been made since the start, on whoever's account.
+    pub fn made(&self) -> u64 {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// Changes with the keys.
+    pub(crate) fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
+
+    /// What was asked for lately.
+    pub(crate) fn samples(&self) -> &Samples {
+        &self.0.samples
     }
 
     /// Logs that a zone cannot be signed, once until its keys change.
@@ -282,7 +311,7 @@ impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signer")
             .field("keys", &**self.0.keys.load())
-            .field("signatures", &self.0.made.entry_count())
+            .field("signatures", &self.0.kept.entry_count())
             .finish_non_exhaustive()
     }
 }

@@ -188,20 +188,22 @@ impl<'a> Chooser<'a> {
 
     /// What a site answers under a name, of one type, to this client.
     fn data(&self, name: &RoutedName, (site, shard): Candidate<'_>, record_type: RecordType) -> Vec<RecordData> {
-        let internal = self.internal.contains(site);
-        match (&shard.data, record_type) {
-            (ShardData::Addresses(_), RecordType::A | RecordType::Aaaa) => {
-                addresses(shard, name, record_type, internal)
-                    .filter_map(|address| address_of(address, record_type))
-                    .collect()
-            }
-            (ShardData::Addresses(_), RecordType::Https) => match &name.https {
-                Some(service) if answerable(shard, name) => vec![https(service, name, shard, internal)],
-                _ => Vec::new(),
-            },
-            (ShardData::Services(services), RecordType::Srv) => services.iter().cloned().map(RecordData::Srv).collect(),
+        data_of(name, shard, record_type, self.internal.contains(site))
+    }
+}
+
+/// What a site answers under a name, of one type, to clients who are told its internal addresses or not.
+pub(super) fn data_of(name: &RoutedName, shard: &Shard, record_type: RecordType, internal: bool) -> Vec<RecordData> {
+    match (&shard.data, record_type) {
+        (ShardData::Addresses(_), RecordType::A | RecordType::Aaaa) => addresses(shard, name, record_type, internal)
+            .filter_map(|address| address_of(address, record_type))
+            .collect(),
+        (ShardData::Addresses(_), RecordType::Https) => match &name.https {
+            Some(service) if answerable(shard, name) => vec![https(service, name, shard, internal)],
             _ => Vec::new(),
-        }
+        },
+        (ShardData::Services(services), RecordType::Srv) => services.iter().cloned().map(RecordData::Srv).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -222,7 +222,7 @@ fn memory_is_bounded_and_what_is_asked_for_often_stays() {
         sign(&addresses(&format!("x{number}.example.test"), 30, &[1]));
         again += u32::from(sign(&hot) != first);
     }
-    signer.0.made.run_pending_tasks();
-    assert!(signer.0.made.weighted_size() <= 30_000);
+    signer.0.kept.run_pending_tasks();
+    assert!(signer.0.kept.weighted_size() <= 30_000);
     assert_eq!(again, 0);
 }

@@ -7,6 +7,7 @@
 pub(crate) mod dice;
 pub(crate) mod packet;
 pub(crate) mod signed;
+pub(crate) mod verify;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

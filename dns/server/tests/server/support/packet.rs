@@ -18,6 +18,8 @@ pub(crate) struct Packet {
     pub(crate) questions: Vec<(&'static str, u16, u16)>,
     /// EDNS version, payload size, options.
     pub(crate) opt: Option<(u8, u16, Vec<u8>)>,
+    /// The flags of the OPT record: 0x8000 is DO, 0x4000 CO.
+    pub(crate) edns_flags: u16,
 }
 
 impl Packet {
@@ -27,6 +29,16 @@ impl Packet {
             flags: 0x0100,
             questions: vec![(name, 1, 1)],
             opt: Some((0, 1232, Vec::new())),
+            edns_flags: 0,
+        }
+    }
+
+    /// A query for signed records of a type.
+    pub(crate) fn ask_signed(name: &'static str, record_type: u16) -> Self {
+        Self {
+            questions: vec![(name, record_type, 1)],
+            edns_flags: 0x8000,
+            ..Self::ask(name)
         }
     }
 
@@ -48,7 +60,8 @@ impl Packet {
         if let Some((version, size, options)) = &self.opt {
             bytes.extend([0, 0, 41]);
             bytes.extend(size.to_be_bytes());
-            bytes.extend([0, *version, 0, 0]);
+            bytes.extend([0, *version]);
+            bytes.extend(self.edns_flags.to_be_bytes());
             bytes.extend(u16::try_from(options.len()).expect("short options").to_be_bytes());
             bytes.extend(options);
         }
