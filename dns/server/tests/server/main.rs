@@ -8,6 +8,7 @@ mod hostile;
 mod kdig;
 mod options;
 mod packets;
+mod properties;
 mod rate;
 mod stopping;
 mod streams;
