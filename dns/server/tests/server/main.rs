@@ -1,5 +1,6 @@
 //! The server from outside: one program, because one is linked sooner than ten.
 
+mod amplification;
 mod answers;
 mod client;
 mod dig;
