@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use meridian_hostile::{Dice, query};
@@ -12,6 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::serve::Server;
+
+/// How long connections may take to end after their time.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What an attack sent.
 #[derive(Debug)]
@@ -116,20 +120,54 @@ fn address(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 77, (host / 250) as u8, (host % 250) as u8 + 1)
 }
 
-async fn connect(server: SocketAddr, number: usize) -> std::io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind((address(number), 0).into())?;
-    socket.connect(server).await
+/// Connections, counted.
+#[derive(Debug, Default)]
+struct Counter {
+    opened: AtomicU64,
+    open: AtomicU64,
+    most: AtomicU64,
+}
+
+/// A connection that is open until this is dropped.
+struct Open(Arc<Counter>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How a class's clients connect: each to the same server, from an address by its number.
+#[derive(Debug, Clone)]
+struct Clients {
+    server: SocketAddr,
+    end: Instant,
+    counter: Arc<Counter>,
+}
+
+impl Clients {
+    async fn connect(&self, number: usize) -> std::io::Result<(TcpStream, Open)> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((address(number), 0).into())?;
+        let stream = socket.connect(self.server).await?;
+        let counter = &self.counter;
+        counter.opened.fetch_add(1, Ordering::Relaxed);
+        let open = counter.open.fetch_add(1, Ordering::Relaxed) + 1;
+        counter.most.fetch_max(open, Ordering::Relaxed);
+        Ok((stream, Open(counter.clone())))
+    }
+
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
 }
 
 /// Connections that say nothing, and come again when they were closed.
 pub(crate) async fn idle(server: &Server, count: usize, time: Duration) -> anyhow::Result<Sent> {
-    let (server, end) = (server.plain, Instant::now() + time);
-    held(count, end, move |number| async move {
-        let mut stream = connect(server, number).await?;
+    held(server.plain, count, time, |clients, number| async move {
+        let (mut stream, _open) = clients.connect(number).await?;
         // Until the server closes it.
-        let left = end.saturating_duration_since(Instant::now());
-        let _ = timeout(left, stream.read_to_end(&mut Vec::new())).await;
+        let _ = timeout(clients.left(), stream.read_to_end(&mut Vec::new())).await;
         Ok(())
     })
     .await
@@ -137,77 +175,91 @@ pub(crate) async fn idle(server: &Server, count: usize, time: Duration) -> anyho
 
 /// Connections that write one octet of a query, or of a handshake, now and then.
 pub(crate) async fn slow(server: &Server, tls: bool, time: Duration) -> anyhow::Result<Sent> {
-    let (server, end) = (if tls { server.tls } else { server.plain }, Instant::now() + time);
-    held(2000, end, move |number| async move {
-        let mut stream = connect(server, number).await?;
-        let query = query(1, "web.example.test", 1, Some(&[]));
-        let length = (query.len() as u16).to_be_bytes();
-        // The start of a TLS record that promises a long handshake.
-        let handshake: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
-        let octets = if tls {
-            handshake.to_vec()
-        } else {
-            [&length[..], &query].concat()
-        };
-        for octet in octets.iter().cycle() {
-            stream.write_all(&[*octet]).await?;
-            let mut read = [0; 1];
-            match timeout(Duration::from_millis(500), stream.read(&mut read)).await {
-                Ok(Ok(0) | Err(_)) => break,
-                _ if Instant::now() >= end => break,
-                _ => {}
-            }
-        }
-        Ok(())
-    })
-    .await
-}
-
-/// Connections that ask for large answers and never read them.
-pub(crate) async fn deaf(server: &Server, time: Duration) -> anyhow::Result<Sent> {
-    let (server, end) = (server.plain, Instant::now() + time);
-    let one = query(1, "many.example.test", 1, Some(&[]));
-    let framed = [&(one.len() as u16).to_be_bytes()[..], &one].concat();
-    let queries: Arc<[u8]> = framed.repeat(500).into();
-    held(500, end, move |number| {
-        let queries = queries.clone();
+    let query = query(1, "web.example.test", 1, Some(&[]));
+    let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+    // The start of a TLS record that promises a long handshake.
+    let handshake = vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
+    let (address, octets) = if tls {
+        (server.tls, handshake)
+    } else {
+        (server.plain, framed)
+    };
+    let octets: Arc<[u8]> = octets.into();
+    held(address, 2000, time, move |clients, number| {
+        let octets = octets.clone();
         async move {
-            let mut stream = connect(server, number).await?;
-            let left = end.saturating_duration_since(Instant::now());
-            let writing = async { while stream.write_all(&queries).await.is_ok() {} };
-            let _ = timeout(left, writing).await;
+            let (mut stream, _open) = clients.connect(number).await?;
+            for octet in octets.iter().cycle() {
+                stream.write_all(&[*octet]).await?;
+                let mut read = [0; 1];
+                match timeout(Duration::from_millis(500), stream.read(&mut read)).await {
+                    Ok(Ok(0) | Err(_)) => break,
+                    _ if clients.left().is_zero() => break,
+                    _ => {}
+                }
+            }
             Ok(())
         }
     })
     .await
 }
 
-/// So many clients at once until the end; each comes again when its connection is over.
-async fn held<F>(count: usize, end: Instant, one: impl Fn(usize) -> F + Clone + Send + 'static) -> anyhow::Result<Sent>
+/// Connections that ask for large answers and never read them.
+pub(crate) async fn deaf(server: &Server, time: Duration) -> anyhow::Result<Sent> {
+    let one = query(1, "many.example.test", 1, Some(&[]));
+    let framed = [&(one.len() as u16).to_be_bytes()[..], &one].concat();
+    let queries: Arc<[u8]> = framed.repeat(500).into();
+    held(server.plain, 500, time, move |clients, number| {
+        let queries = queries.clone();
+        async move {
+            let (mut stream, _open) = clients.connect(number).await?;
+            let writing = async { while stream.write_all(&queries).await.is_ok() {} };
+            let _ = timeout(clients.left(), writing).await;
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// So many clients at once for a time; each comes again when its connection is over.
+async fn held<F>(
+    server: SocketAddr,
+    count: usize,
+    time: Duration,
+    one: impl Fn(Clients, usize) -> F + Clone + Send + 'static,
+) -> anyhow::Result<Sent>
 where
     F: Future<Output = std::io::Result<()>> + Send + 'static,
 {
-    let mut clients = JoinSet::new();
+    let clients = Clients {
+        server,
+        end: Instant::now() + time,
+        counter: Arc::default(),
+    };
+    let mut tasks = JoinSet::new();
     for number in 0..count {
-        let one = one.clone();
-        let client = one(number);
-        clients.spawn(async move {
-            let mut opened = 0_u64;
-            let mut client = Box::pin(client);
+        let (one, clients) = (one.clone(), clients.clone());
+        let first = one(clients.clone(), number);
+        tasks.spawn(async move {
+            let mut connection = Box::pin(first);
             loop {
-                opened += u64::from(client.as_mut().await.is_ok());
-                if Instant::now() >= end {
-                    return opened;
+                // One that fails is tried again like one that was closed.
+                let _ = connection.await;
+                if clients.left().is_zero() {
+                    return;
                 }
                 // Not faster than a client of some persistence.
                 tokio::time::sleep(Duration::from_millis(200)).await;
-                client = Box::pin(one(number));
+                connection = Box::pin(one(clients.clone(), number));
             }
         });
     }
-    let opened = clients.join_all().await.into_iter().sum();
+    // Who is not done by then is cut off.
+    let _ = timeout(time + GRACE, async { while tasks.join_next().await.is_some() {} }).await;
+    tasks.shutdown().await;
+    let counted = |number: &AtomicU64| number.load(Ordering::Relaxed);
     Ok(Sent::Connections {
-        opened,
-        at_once: count as u64,
+        opened: counted(&clients.counter.opened),
+        at_once: counted(&clients.counter.most),
     })
 }
