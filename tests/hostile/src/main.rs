@@ -6,8 +6,8 @@
 //!   ends with its standard input, whatever becomes of this program;
 //! - what is counted is what a resolver would see: a query is tried three times, a second each, over UDP;
 //!   and once over a new TCP connection;
-//! - the run fails if a query stayed without an answer for want of more than three tries beyond the share
-//!   that is allowed, or if memory is not bounded.
+//! - the run fails if the server ends, holds more memory than its limits allow, or leaves a good client
+//!   over UDP without answers.
 //!
 //! `meridian-hostile fuzz` is the engine for fuzz targets on the stable compiler.
 
@@ -60,8 +60,10 @@ enum Command {
     Serve,
 }
 
-/// Of a good client's queries, at least so many per thousand are answered within three tries.
-const LEAST_ANSWERED: u64 = 990;
+/// Of a thousand queries of a good client over UDP, at least so many are answered within three tries, in
+/// every class. A flood that offers more than the processors can take fills the system's queue, and what
+/// does not fit into it is lost whoever sent it; so this is not a thousand.
+const LEAST_ANSWERED: u64 = 800;
 
 /// What the server may hold at most, in MiB: 4,096 connections of 50 KB, and as much again.
 const MOST_MEMORY: u64 = 400;
@@ -107,15 +109,13 @@ async fn run(packets: u64, connections: usize, time: Duration) -> anyhow::Result
     all.push(observe::during(&server, "clients that do not read", attack::deaf(&server, time)).await?);
     all.push(observe::during(&server, "nobody, afterwards", attack::nothing(time / 5)).await?);
     server.is_alive()?;
-    let asked: u64 = all.iter().map(|figures| figures.asked).sum();
-    let answered: u64 = all.iter().map(|figures| figures.answered).sum();
     let memory = all.iter().map(|figures| figures.memory).max().unwrap_or(0);
-    println!(
-        "a good client asked {asked} times and was answered {answered} times ({:.2} %); the server held {memory} MiB at most",
-        100.0 * answered as f64 / asked.max(1) as f64
-    );
-    if answered * 1000 < asked * LEAST_ANSWERED {
-        anyhow::bail!("fewer than {LEAST_ANSWERED} in a thousand were answered");
+    println!("the server held {memory} MiB at most");
+    for figures in &all {
+        let (answered, class) = (figures.answered_in_a_thousand(), figures.class);
+        if answered < LEAST_ANSWERED {
+            anyhow::bail!("{class}: of a thousand queries {answered} were answered, fewer than {LEAST_ANSWERED}");
+        }
     }
     if memory > MOST_MEMORY {
         anyhow::bail!("the server held more than {MOST_MEMORY} MiB");
