@@ -18,6 +18,11 @@ use std::process::Command;
 pub use tokens::{Kind, Module, Token, lines_of_code, modules, paths, tokens};
 pub use workspace::{Need, Package, Workspace, forbidden_chains, workspace};
 
+/// The one directory with a workspace of its own: fuzz targets need another compiler and other flags, and
+/// cargo-fuzz wants them so. They are one line each; a test of `meridian-hostile` holds its files, its
+/// manifest and the functions behind them together.
+pub const OTHER_WORKSPACE: &str = "fuzz";
+
 /// The directory of the workspace.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

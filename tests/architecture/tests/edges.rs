@@ -90,6 +90,11 @@ const EDGES: &[Edges] = &[
         why: "the suite holds clusters against Kubernetes' documentation, and knows nothing of what runs on them",
     },
     Edges {
+        member: "meridian-hostile",
+        may_use: &["meridian-dns-core", "meridian-dns-server"],
+        why: "it attacks the DNS server as it is; what stands around the server is not its subject",
+    },
+    Edges {
         member: "meridian-architecture",
         may_use: &[],
         why: "the rules look at the other crates from outside",
@@ -111,8 +116,9 @@ struct Reserved {
 const RESERVED: &[Reserved] = &[
     Reserved {
         crates: &["hickory-", "domain"],
-        only_for: &["meridian-dns-server"],
-        why: "wire libraries change their types with every release; one crate translates them, the others know only dns-core",
+        only_for: &["meridian-dns-server", "meridian-hostile"],
+        why: "wire libraries change their types with every release; one crate translates them, the others know only \
+            dns-core; fuzz targets read replies with a library of others",
     },
     Reserved {
         crates: &["aws-"],
@@ -141,6 +147,7 @@ const RESERVED: &[Reserved] = &[
             "meridian-simcluster",
             "meridian-envtest",
             "meridian-kube-conformance",
+            "meridian-hostile",
         ],
         why: "cores, resource types and the index are synchronous: time and arrival are parameters, so tests need no runtime",
     },

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use meridian_architecture::{files, read, report, root, shown, workspace};
+use meridian_architecture::{OTHER_WORKSPACE, files, read, report, root, shown, workspace};
 
 /// The tables of a manifest: name and entries, each entry on one line.
 fn tables(manifest: &str) -> Vec<(String, Vec<String>)> {
@@ -104,6 +104,7 @@ fn members_inherit_lints_and_versions() {
 fn every_manifest_is_a_member() {
     let mut manifests = files(&root());
     manifests.retain(|path| path.file_name().is_some_and(|name| name == "Cargo.toml"));
+    manifests.retain(|path| !path.starts_with(root().join(OTHER_WORKSPACE)));
     let members: Vec<PathBuf> = workspace(&root())
         .packages
         .into_iter()

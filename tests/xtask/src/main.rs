@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test` and `cargo xtask bench`.
+//! The project's own commands: `cargo xtask test`, `bench`, `fuzz` and `hostile`.
 //!
 //! What must stay true: `cargo xtask test` needs nothing but Rust, runs the same on every machine, and
 //! is all that has to pass; CI adds `--peers` and nothing else. Each command prints what it runs, so
@@ -7,6 +7,7 @@
 //! Refused: a shell script or a Makefile, which need a shell and `make` and cannot be tested; a list of
 //! steps in CI's own language, which nobody can run at home.
 
+mod fuzz;
 mod kubectl;
 mod peers;
 mod steps;
@@ -54,6 +55,24 @@ enum Command {
     },
     /// The benchmarks, and the demo's measurement.
     Bench,
+    /// Fuzz targets of the DNS server: with libFuzzer where the nightly compiler and cargo-fuzz are installed,
+    /// otherwise with an engine of the project's own.
+    Fuzz {
+        /// One target; all without it.
+        target: Option<String>,
+        /// For each target.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// The project's own engine also where libFuzzer is there.
+        #[arg(long)]
+        stable: bool,
+    },
+    /// Hostile clients against a DNS server of its own on loopback, while a good client counts its answers.
+    Hostile {
+        /// Random and mutated packets.
+        #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+        packets: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -71,6 +90,12 @@ fn main() -> ExitCode {
         }
         Command::Test { peers, filter, .. } => test(peers, filter.as_deref()),
         Command::Bench => steps::run(&bench_steps()),
+        Command::Fuzz {
+            target,
+            seconds,
+            stable,
+        } => fuzz::fuzz(target.as_deref(), seconds, stable),
+        Command::Hostile { packets } => steps::run(&[hostile_step(packets)]),
     };
     outcome.print();
     if outcome.failure.is_none() {
@@ -170,6 +195,20 @@ fn bench_steps() -> Vec<Step> {
     ]
 }
 
+fn hostile_step(packets: u64) -> Step {
+    let run = [
+        "run",
+        "--release",
+        "--locked",
+        "-p",
+        "meridian-hostile",
+        "--",
+        "run",
+        "--packets",
+    ];
+    Step::cargo("hostile", &run).argument(&packets.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +225,8 @@ mod tests {
         assert!(parse("xtask test --real-apiserver --filter watching").is_ok());
         assert!(parse("xtask test --real-apiserver --peers").is_err());
         assert!(parse("xtask bench").is_ok());
+        assert!(parse("xtask fuzz handler --seconds 5 --stable").is_ok() && parse("xtask fuzz").is_ok());
+        assert!(parse("xtask hostile --packets 1000").is_ok());
         assert!(parse("xtask deploy").is_err());
     }
 

@@ -16,10 +16,20 @@ use anyhow::{Context, bail};
 
 use crate::tally::Tally;
 
+/// Whose command it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    /// The cargo that runs this program.
+    Cargo,
+    /// The one of the nightly compiler, by way of rustup.
+    NightlyCargo,
+}
+
 /// One command.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     name: &'static str,
+    program: Program,
     arguments: Vec<String>,
     variables: Vec<(&'static str, String)>,
     removed: Vec<&'static str>,
@@ -31,10 +41,19 @@ impl Step {
     pub(crate) fn cargo(name: &'static str, arguments: &[&str]) -> Self {
         Self {
             name,
+            program: Program::Cargo,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             variables: Vec::new(),
             removed: Vec::new(),
             counts_tests: false,
+        }
+    }
+
+    /// A command of the nightly compiler's cargo.
+    pub(crate) fn nightly_cargo(name: &'static str, arguments: &[&str]) -> Self {
+        Self {
+            program: Program::NightlyCargo,
+            ..Self::cargo(name, arguments)
         }
     }
 
@@ -78,14 +97,28 @@ impl Step {
             .map(|(name, value)| format!("{name}={}", quoted(value)));
         let arguments = self.arguments.iter().map(|argument| quoted(argument));
         variables
-            .chain(["cargo".to_owned()])
+            .chain(match self.program {
+                Program::Cargo => vec!["cargo".to_owned()],
+                Program::NightlyCargo => vec!["cargo".to_owned(), "+nightly".to_owned()],
+            })
             .chain(arguments)
             .collect::<Vec<_>>()
             .join(" ")
     }
 
     fn run(&self, tally: &mut Tally) -> anyhow::Result<()> {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = match self.program {
+            Program::Cargo => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+            Program::NightlyCargo => {
+                let mut rustup = Command::new("rustup");
+                rustup.args(["run", "nightly", "cargo"]);
+                // They name the tools of the compiler that built this program.
+                for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTDOC"] {
+                    rustup.env_remove(name);
+                }
+                rustup
+            }
+        };
         command
             .args(&self.arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))

@@ -1,4 +1,4 @@
-//! The additional section: addresses that the client would ask for next.
+//! The additional section: addresses, and service bindings, that the client would ask for next.
 //!
 //! Only what is the same for everybody is put there. Caches keep these records without the network that
 //! the answer was for (RFC 7871 section 7.3.1), so the nearest site of one client would be given to
@@ -8,7 +8,7 @@ use super::choose::{Choice, Chooser};
 use super::depends::{Depends, depends};
 use super::trace::Silent;
 use crate::zone::Found;
-use crate::{DnsName, RecordSet, RecordType, Snapshot};
+use crate::{DnsName, RecordData, RecordSet, RecordType, Snapshot};
 
 /// Targets that are looked up for one answer. It bounds the work that a set with many records costs; of
 /// name servers all are, since no glue may be missing (RFC 9471 section 2.1).
@@ -16,7 +16,22 @@ const MAX_TARGETS: usize = 16;
 
 const FAMILIES: [RecordType; 2] = [RecordType::A, RecordType::Aaaa];
 
-/// Adds the addresses of a set's targets that lie in our zones.
+/// Whose addresses a client of this record asks for next. A service binding in service mode whose target
+/// is the root means its owner (RFC 9460 section 2.5.2).
+pub(super) fn target<'a>(set: &'a RecordSet, data: &'a RecordData) -> Option<&'a DnsName> {
+    match data {
+        RecordData::Svcb(binding) | RecordData::Https(binding)
+            if binding.priority > 0 && binding.target == DnsName::root() =>
+        {
+            // A name that a wildcard made has the wildcard's set; to prove its addresses takes more.
+            (!set.name.is_wildcard()).then_some(&set.name)
+        }
+        _ => data.target(),
+    }
+}
+
+/// Adds the addresses of a set's targets that lie in our zones; of service bindings also the targets' own
+/// bindings (RFC 9460 section 4.1).
 pub(super) fn addresses_of_targets(
     snapshot: &Snapshot,
     chooser: Chooser<'_>,
@@ -25,7 +40,7 @@ pub(super) fn addresses_of_targets(
 ) {
     let is_server = set.record_type() == Some(RecordType::Ns);
     let limit = if is_server { usize::MAX } else { MAX_TARGETS };
-    for target in set.data.iter().filter_map(|data| data.target()).take(limit) {
+    for target in set.data.iter().filter_map(|data| target(set, data)).take(limit) {
         if additionals.iter().any(|known| known.name == *target) {
             continue;
         }
@@ -35,7 +50,20 @@ pub(super) fn addresses_of_targets(
             additionals.extend(zone.glue(target).cloned());
         } else {
             authoritative(snapshot, chooser, target, additionals);
+            add_bindings(snapshot, set, target, additionals);
         }
+    }
+}
+
+/// The binding that an alias of a binding leads to, if it is the same for everybody.
+fn add_bindings(snapshot: &Snapshot, set: &RecordSet, target: &DnsName, additionals: &mut Vec<RecordSet>) {
+    let binding = set.record_type();
+    let binding = binding.filter(|kind| matches!(kind, RecordType::Svcb | RecordType::Https) && *target != set.name);
+    let (Some(binding), Some(zone)) = (binding, snapshot.zone_of(target)) else {
+        return;
+    };
+    if let Found::Exact(node) = zone.find(target, binding) {
+        additionals.extend(node.set(binding).cloned());
     }
 }
 

@@ -1,6 +1,6 @@
 //! The walk along aliases, from the question's name to its answer (RFC 1034 section 4.3.2).
 
-use super::additional::addresses_of_targets;
+use super::additional::{addresses_of_targets, target};
 use super::choose::{Choice, Chooser};
 use super::depends::depends;
 use super::present::types_of;
@@ -310,7 +310,7 @@ impl<'a, T: Trace> Walk<'a, T> {
     }
 
     fn add_targets(&mut self, set: &RecordSet) {
-        if set.data.iter().any(|data| data.target().is_some()) {
+        if set.data.iter().any(|data| target(set, data).is_some()) {
             let chooser = self.chooser().0;
             addresses_of_targets(self.snapshot, chooser, set, &mut self.reply.additionals);
         }

@@ -1,5 +1,6 @@
 //! The server from outside: one program, because one is linked sooner than ten.
 
+mod amplification;
 mod answers;
 mod client;
 mod delv;
@@ -10,6 +11,7 @@ mod hostile;
 mod kdig;
 mod options;
 mod packets;
+mod properties;
 mod rate;
 mod signing_ahead;
 mod stopping;

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::support::dice::Dice;
 use crate::support::packet::{Packet, exchange_tcp, exchange_udp};
 use crate::support::start;
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsCode;
+use meridian_hostile::Dice;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -217,7 +217,7 @@ async fn queries_written_at_once_over_tcp_are_all_answered() {
 #[tokio::test]
 async fn no_packet_stops_the_server() {
     let (mut server, address, _) = start().await;
-    let mut dice = Dice(0x006d_6572_6964_6961);
+    let mut dice = Dice::new(0x006d_6572_6964_6961);
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     socket.connect(address).await.expect("a route");
     let mut buffer = [0; 65_535];

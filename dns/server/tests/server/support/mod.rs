@@ -4,7 +4,6 @@
 //! 100.64.2.0/24 and 2001:db8:2::/48. In the zone `example.test`, `web` is offered by both, `many` has
 //! a hundred addresses in each and `some` fifty, `own` is the same for everybody.
 
-pub(crate) mod dice;
 pub(crate) mod packet;
 pub(crate) mod signed;
 pub(crate) mod verify;

@@ -1,0 +1,5 @@
+//! Octets to the handler of messages. See `meridian_hostile::targets`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| meridian_hostile::targets::handler(input));
