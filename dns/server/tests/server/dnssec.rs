@@ -10,6 +10,7 @@ use meridian_dns_server::{
     Arrival, Context, Now, RateLimiter, RateLimits, Settings, Signer, SigningLimits, Transport, respond,
 };
 
+use crate::support::name;
 use crate::support::packet::{Packet, exchange_tcp};
 use crate::support::signed::{Fleet, Role};
 use crate::support::verify::{now, types, verify};
@@ -124,6 +125,40 @@ async fn hashed_denials_say_nxdomain() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn referrals_have_their_ds_or_its_denial_signed_and_nothing_else() {
+    use ResponseCode::NoError;
+    for (denial, denied) in [
+        (Denial::Compact, ["2", "47", "RRSIG 47"]),
+        (Denial::Nsec3, ["2", "50", "RRSIG 50"]),
+    ] {
+        let fleet = Fleet::new(denial, &PAIR);
+        let (_server, address, table) = fleet.start().await;
+        // Other servers have the children.
+        let snapshot = fleet.snapshot(Liveness::Alive);
+        let children = ["safe.example.test", "bare.example.test"].map(name);
+        table.store(
+            children
+                .iter()
+                .fold(snapshot, |snapshot, child| snapshot.without_zone(child)),
+        );
+        for (child, authorities) in [
+            ("www.safe.example.test", ["2", "43", "RRSIG 43"]),
+            ("www.bare.example.test", denied),
+        ] {
+            let (_, reply) = Packet::ask_signed(child, 1).over_udp(address).await;
+            assert_eq!(
+                (reply.metadata.response_code, reply.metadata.authoritative),
+                (NoError, false)
+            );
+            assert_eq!(types(&reply.answers), [""; 0]);
+            assert_eq!(types(&reply.authorities), authorities, "{child}");
+            assert_eq!(types(&reply.additionals), ["1"], "glue is not signed");
+            verify(&reply.authorities[1..], &keys(&fleet, false), now());
+        }
+    }
 }
 
 #[tokio::test]
