@@ -6,7 +6,7 @@
 //!
 //! A client is an IPv4 address or an IPv6 /56: who has one address of a /56 has all of them. Refused:
 //! closing somebody else's idle connection to make room (the newcomer is as likely the attacker);
-//! instead idle times shrink when many are open, see [`crate::StreamLimits`].
+//! instead idle times and the share of a client shrink when many are open, see [`crate::StreamLimits`].
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -51,7 +51,7 @@ impl Connections {
             return Err(Full::Server);
         }
         let of_client = open.by_client.get(&client).copied().unwrap_or(0);
-        if of_client >= limits.connections_per_client {
+        if of_client >= limits.per_client_with(open.all) {
             return Err(Full::Client);
         }
         open.all += 1;

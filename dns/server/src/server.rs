@@ -36,8 +36,8 @@ use crate::{
 /// TCP too.
 const PORT_ATTEMPTS: usize = 32;
 
-/// Tasks that read one UDP socket, at most: more only wake each other.
-const UDP_TASKS: usize = 4;
+/// Threads that read one UDP socket, at most: more only wake each other.
+const UDP_THREADS: usize = 4;
 
 /// What is spoken at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub struct DnsServer {
 
 /// The sockets of one listener.
 enum Bound {
-    Plain(UdpSocket, TcpListener),
+    Plain(Vec<std::net::UdpSocket>, TcpListener),
     Stream(TcpListener, Speaks, Transport),
     Quic(quinn::Endpoint),
 }
@@ -193,13 +193,16 @@ impl DnsServer {
         let stop = || self.stop.subscribe();
         match sockets {
             Bound::Plain(datagrams, streams) => {
-                let (socket, for_datagrams) = (Arc::new(datagrams), place(Transport::Udp));
-                let tasks = std::thread::available_parallelism()
-                    .map_or(1, NonZeroUsize::get)
-                    .min(UDP_TASKS);
-                let udp: Vec<_> = (0..tasks)
-                    .map(|_| udp::listen(socket.clone(), for_datagrams.clone(), stop()))
-                    .collect();
+                let for_datagrams = place(Transport::Udp);
+                let listen = |socket| {
+                    let listening = udp::listen(socket, for_datagrams.clone(), stop());
+                    async move {
+                        if let Err(error) = listening.await {
+                            tracing::error!(%address, %error, "datagrams cannot be received");
+                        }
+                    }
+                };
+                let udp: Vec<_> = datagrams.into_iter().map(listen).collect();
                 let tcp = tcp::listen(streams, Speaks::Plain, place(Transport::Tcp), stop());
                 for listener in udp {
                     self.own(address, Transport::Udp, listener);
@@ -290,6 +293,7 @@ async fn bind(
     let transport = match listener.protocol {
         Protocol::Plain => {
             let (address, udp, tcp) = bind_both(address).await?;
+            let udp = shared(udp).map_err(|os| BindError::new(address, Transport::Udp, os))?;
             return Ok((address, Bound::Plain(udp, tcp)));
         }
         Protocol::Tls => Transport::Tls,
@@ -342,6 +346,18 @@ fn endpoint(
         socket,
         runtime,
     ))
+}
+
+/// The socket as often as there are threads to read it.
+fn shared(socket: UdpSocket) -> io::Result<Vec<std::net::UdpSocket>> {
+    let threads = std::thread::available_parallelism()
+        .map_or(1, NonZeroUsize::get)
+        .min(UDP_THREADS);
+    let socket = socket.into_std()?;
+    let others = (1..threads)
+        .map(|_| socket.try_clone())
+        .collect::<io::Result<Vec<_>>>()?;
+    Ok(others.into_iter().chain([socket]).collect())
 }
 
 /// Both sockets of an address, and the address with its real port.

@@ -113,7 +113,8 @@ pub struct StreamLimits {
     pub handshake: Duration,
     /// Connections in all; others are closed at once.
     pub connections: usize,
-    /// Connections per client: an IPv4 address or an IPv6 /56.
+    /// Connections per client: an IPv4 address or an IPv6 /56. Past half of `connections` a client that has
+    /// a sixteenth of this gets no more.
     pub connections_per_client: usize,
     /// Exchanges at a time in one connection over HTTPS or QUIC.
     pub streams_per_connection: u16,
@@ -136,6 +137,16 @@ impl Default for StreamLimits {
 }
 
 impl StreamLimits {
+    /// How many connections a client may have while so many are open in all. When they run short, those who
+    /// have many wait for those who have none.
+    pub(crate) fn per_client_with(&self, open: usize) -> usize {
+        if open > self.connections / 2 {
+            (self.connections_per_client / 16).max(1)
+        } else {
+            self.connections_per_client
+        }
+    }
+
     /// How long a connection may be idle while so many are open.
     pub(crate) fn idle_with(&self, open: usize) -> Duration {
         if open > self.connections / 2 {
@@ -195,13 +206,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_connections_shorten_the_time_of_each() {
+    fn many_connections_shorten_the_time_of_each_and_the_share_of_a_client() {
         let limits = StreamLimits {
             connections: 10,
             ..StreamLimits::default()
         };
         assert_eq!(limits.idle_with(5), limits.idle);
         assert_eq!(limits.idle_with(6), limits.idle / 10);
+        assert_eq!((limits.per_client_with(5), limits.per_client_with(6)), (128, 8));
+        let few = StreamLimits {
+            connections_per_client: 3,
+            ..limits
+        };
+        assert_eq!((few.per_client_with(5), few.per_client_with(6)), (3, 1));
     }
 
     #[test]

@@ -118,3 +118,30 @@ async fn settings_and_tables_change_without_a_query_dropped() {
     running.store(false, std::sync::atomic::Ordering::Relaxed);
     assert!(changes.await.expect("no panic") > 10);
 }
+
+#[test]
+fn datagrams_are_answered_while_every_worker_is_busy() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (server, address, _) = runtime.block_on(start());
+    let (busy, is_busy) = std::sync::mpsc::channel();
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    // As connections do that have more to answer than there is time for.
+    runtime.spawn(async move {
+        busy.send(()).expect("somebody waits");
+        let _ = is_done.recv();
+    });
+    is_busy.recv().expect("the worker is busy");
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.set_read_timeout(Some(LIMIT)).expect("a limit");
+    socket.connect(address).expect("a route");
+    socket.send(&Packet::ask("web.example.test").bytes(7)).expect("sent");
+    let mut reply = [0; 1500];
+    let length = socket.recv(&mut reply).expect("a reply, although no worker is free");
+    assert!(length > 12 && reply[..2] == [0, 7]);
+    drop(done);
+    runtime.block_on(server.shutdown());
+}
