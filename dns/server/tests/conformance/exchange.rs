@@ -77,6 +77,7 @@ pub(crate) async fn start(world: World) -> Running {
     config.listeners[1].proxied_from = vec!["127.0.0.0/8".parse().expect("a network")];
     config.certificate = Some(CertificateFiles::new(chain, key));
     config.settings = world.settings;
+    config.signer = world.signer;
     let server = DnsServer::bind(config, Table::new(world.snapshot))
         .await
         .expect("free ports");

@@ -8,11 +8,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use meridian_dns_core::dnssec::{Algorithm, Denial, Dnssec, ZoneKey};
 use meridian_dns_core::{
     DnsName, Fallback, HttpsService, Liveness, NameChange, ReadText, RoutedName, Shard, ShardData, ShardHealth, Site,
     SiteName, Sites, Snapshot, Soa, Srv, StaticRecords, Traffic, WhenNoneHealthy, Zone,
 };
-use meridian_dns_server::{CookiePolicy, CookieSecret, Cookies, MasterFile, Settings};
+use meridian_dns_server::{CookiePolicy, CookieSecret, Cookies, MasterFile, Settings, Signer, SigningKey};
 
 use crate::script::{Block, Line, Problem};
 
@@ -20,6 +21,8 @@ use crate::script::{Block, Line, Problem};
 pub(crate) struct World {
     pub(crate) snapshot: Snapshot,
     pub(crate) settings: Settings,
+    /// Has the keys of the signed zones.
+    pub(crate) signer: Signer,
     /// The listeners are this site's.
     pub(crate) for_site: Option<SiteName>,
 }
@@ -31,7 +34,7 @@ const MINIMUM: u32 = 300;
 pub(crate) fn world(blocks: &[Block<'_>]) -> Result<World, Problem> {
     let mut settings = Settings::default();
     let (mut sites, mut zones) = (Sites::default(), BTreeMap::new());
-    let (mut routed, mut for_site) = (Vec::new(), None);
+    let (mut routed, mut for_site, signer) = (Vec::new(), None, Signer::default());
     for block in blocks {
         let (word, rest) = block.head.split();
         match word {
@@ -40,7 +43,7 @@ pub(crate) fn world(blocks: &[Block<'_>]) -> Result<World, Problem> {
                 sites.insert(name, site);
             }
             "zone" => {
-                let zone = zone(block, rest)?;
+                let zone = zone(block, rest, &signer)?;
                 zones.insert(zone.apex().clone(), zone);
             }
             "routed" => routed.push((block.head, self::routed(block, rest)?)),
@@ -69,6 +72,7 @@ pub(crate) fn world(blocks: &[Block<'_>]) -> Result<World, Problem> {
     Ok(World {
         snapshot,
         settings,
+        signer,
         for_site,
     })
 }
@@ -77,15 +81,17 @@ fn name(line: &Line<'_>, text: &str) -> Result<DnsName, Problem> {
     DnsName::parse(text).map_err(|error| line.problem(format!("{text:?}: {error}")))
 }
 
-/// `zone NAME [minimum=SECONDS] [incomplete]`, with a zone file below.
-fn zone(block: &Block<'_>, text: &str) -> Result<Zone, Problem> {
+/// `zone NAME [minimum=SECONDS] [incomplete] [signed=compact | signed=nsec3]`, with a zone file below.
+fn zone(block: &Block<'_>, text: &str, signer: &Signer) -> Result<Zone, Problem> {
     let line = &block.head;
     let mut words = text.split_whitespace();
     let apex = name(line, words.next().unwrap_or_default())?;
-    let (mut minimum, mut complete) = (MINIMUM, true);
+    let (mut minimum, mut complete, mut denial) = (MINIMUM, true, None);
     for word in words {
         match word.split_once('=') {
             None if word == "incomplete" => complete = false,
+            Some(("signed", "compact")) => denial = Some(Denial::Compact),
+            Some(("signed", "nsec3")) => denial = Some(Denial::Nsec3),
             Some(("minimum", value)) => minimum = line.parse("a time in seconds", value)?,
             _ => return Err(line.problem(format!("{word:?} is not a word of zone"))),
         }
@@ -116,9 +122,31 @@ fn zone(block: &Block<'_>, text: &str) -> Result<Zone, Problem> {
         message: error.message,
     })?;
     let records = StaticRecords::new(&apex, records).map_err(|error| line.problem(error.to_string()))?;
+    let dnssec = denial.map(|denial| dnssec(&apex, denial, signer));
     Ok(Zone::new(apex, soa, Vec::new())
         .with_records(Arc::new(records), 1)
+        .with_dnssec(dnssec, 1)
         .with_complete(complete))
+}
+
+/// One new key that signs everything. What the signatures are worth is other tests' business.
+fn dnssec(apex: &DnsName, denial: Denial, signer: &Signer) -> Arc<Dnssec> {
+    let algorithm = Algorithm::EcdsaP256;
+    let pkcs8 = SigningKey::generate(algorithm).expect("a key");
+    let key = SigningKey::from_pkcs8(algorithm, true, &pkcs8).expect("a key");
+    let public = ZoneKey {
+        key: key.public().clone(),
+        published: true,
+        signs_keys: true,
+        signs_data: true,
+        wants_ds: true,
+    };
+    signer.install(apex, vec![key]);
+    Arc::new(Dnssec {
+        key_ttl: 60,
+        keys: vec![public],
+        denial,
+    })
 }
 
 /// `site NAME [dead] [drained] [networks=A,B] [internal=A,B] [weight=N]`.
