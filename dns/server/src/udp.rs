@@ -36,7 +36,10 @@ pub(crate) async fn listen(socket: std::net::UdpSocket, place: Arc<Place>, stop:
     let thread = thread::Builder::new().name("dns-udp".to_owned()).spawn(move || {
         let _ended = ended;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async { Ok(answer(UdpSocket::from_std(socket)?, place, stop).await) })
+        runtime.block_on(async {
+            answer(UdpSocket::from_std(socket)?, place, stop).await;
+            Ok(())
+        })
     })?;
     // Nothing is sent: the sender goes when the thread ends.
     let _ = end.await;
