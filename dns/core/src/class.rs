@@ -1,8 +1,18 @@
 //! Client classes: from a client's address to an order of sites.
 //!
-//! All configured networks are compiled into address ranges, each with a class, once per change of the
-//! site list. Longest prefix wins, because narrower networks are laid over wider ones. The ranges also
-//! give the ECS scope: no client of another class is ever covered by it.
+//! A class is the nearest few sites; behind them every other site follows in the default order. The networks
+//! that were configured come first, longest prefix first, then what a database says of the address, and then
+//! nothing is known. Networks are compiled here, at once and in no time; the database's part
+//! ([`GeoClasses`]) takes seconds, is compiled elsewhere, and may be that of a moment ago.
+//!
+//! What must stay true:
+//! - no site is missing from an order, however old the classes: the default order is that of this moment;
+//! - the scope covers no client of another class. It is that of the configured networks around the address,
+//!   and where none is, also that of the database's;
+//! - how a class was found is not stored. An explanation finds it again from what the class was compiled from.
+//!
+//! Refused: configured networks inside the database's table. Every change of a network would compile millions
+//! of others again, and each zone with networks of its own would need a copy.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,22 +21,53 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::ranges::AddressRanges;
-use crate::{Client, Location, SiteName, Sites};
+use crate::geo::{GeoClasses, Globe, Place, PositionSource, cloud_region};
+use crate::ranges::{AddressRanges, canonical};
+use crate::site::default_order;
+use crate::{Client, DnsName, Location, SiteName, Sites};
+
+/// A network whose clients somebody configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientNetwork {
+    /// The network.
+    pub network: IpNet,
+    /// What its clients are nearest to.
+    pub nearest_to: NetworkOwner,
+}
+
+/// What the clients of a configured network are nearest to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NetworkOwner {
+    /// A site.
+    Site(SiteName),
+    /// All sites of a region. One without sites is as good as its place, if it is a public cloud's.
+    Region(String),
+}
 
 /// How a client's class was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ClassOrigin {
-    /// The client is in a network configured for a site.
+    /// The client is in a configured network.
     Network {
         /// The network.
         network: IpNet,
-        /// The site that names it.
-        site: SiteName,
+        /// What it was configured to be nearest to.
+        nearest_to: NetworkOwner,
+        /// The zone that has it among its networks; `None` if the site has.
+        zone: Option<DnsName>,
     },
     /// The client asked at a listener of that site.
     Listener(SiteName),
-    /// Nothing is known of the client: sites by weight.
+    /// A database knows where the client is.
+    Place {
+        /// The widest network around the client that the database has there.
+        network: IpNet,
+        /// What it says.
+        place: Place,
+        /// What distances were measured from.
+        source: PositionSource,
+    },
+    /// Nothing is known of where the client is: sites by weight.
     Default,
 }
 
@@ -39,235 +80,226 @@ pub struct RankedSite {
     pub distance_km: Option<u32>,
 }
 
-/// An order of all sites, nearest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The sites that are nearest to the clients of a class.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientClass {
-    /// Nearest first; every site is in it.
-    pub order: Vec<RankedSite>,
-    /// How it was found.
-    pub origin: ClassOrigin,
+    /// Nearest first. All other sites follow in the default order.
+    pub nearest: Vec<SiteName>,
 }
+
+impl ClientClass {
+    /// All sites, nearest first: those of the class, and behind them the rest of the default order.
+    pub fn order<'a>(&'a self, default_order: &'a [SiteName]) -> impl Iterator<Item = &'a SiteName> + Clone {
+        let rest = default_order.iter().filter(|site| !self.nearest.contains(site));
+        self.nearest.iter().chain(rest)
+    }
+}
+
+/// A configured network and the class of its clients.
+#[derive(Debug)]
+struct NetworkClass {
+    class: ClientClass,
+    from: Option<Location>,
+    origin: ClassOrigin,
+}
+
+/// Every address to the configured network around it, if there is one.
+type Networks = AddressRanges<Option<Arc<NetworkClass>>>;
 
 /// Every address to its class, and every site to that of the clients at its listeners.
 #[derive(Debug, Clone)]
 pub struct ClassTable {
-    ranges: AddressRanges<Arc<ClientClass>>,
+    of_sites: Networks,
+    /// Of the zones with networks of their own: those and the sites'.
+    of_zones: BTreeMap<DnsName, Networks>,
     listeners: BTreeMap<SiteName, ClientClass>,
+    default_order: Vec<SiteName>,
+    geo: Arc<GeoClasses>,
 }
 
 impl ClassTable {
-    /// Compiles the table from the sites' networks. Where two sites name the same network, the first
-    /// by name has it.
-    pub fn compile(sites: &Sites) -> Self {
-        let mut networks: Vec<(&IpNet, &SiteName)> = sites
-            .iter()
-            .flat_map(|(name, site)| site.networks.iter().map(move |network| (network, name)))
-            .collect();
-        // Wide before narrow, so that the narrow are laid over the wide; of equals the first name last.
-        networks.sort_by_key(|(network, name)| (network.prefix_len(), network.network(), Reverse(*name)));
-        let default = Arc::new(rank(sites, None, ClassOrigin::Default));
-        let mut ranges = AddressRanges::all(default);
-        for (network, name) in networks {
-            let origin = ClassOrigin::Network {
-                network: *network,
-                site: name.clone(),
-            };
-            let class = Arc::new(rank(sites, Some(name), origin));
-            ranges.overlay(network, class);
-        }
-        let listener = |name: &SiteName| rank(sites, Some(name), ClassOrigin::Listener(name.clone()));
+    /// Compiles the table. A network of a zone goes before the same network of a site, and where two sites
+    /// name the same network, the first by name has it. One that belongs to a site that is not known is as
+    /// good as not configured.
+    pub fn compile<'a>(
+        sites: &Sites,
+        zones: impl IntoIterator<Item = (&'a DnsName, &'a [ClientNetwork])>,
+        geo: Arc<GeoClasses>,
+    ) -> Self {
+        let compiler = Compiler {
+            sites,
+            globe: Globe::new(sites),
+            default_order: default_order(sites),
+            count: geo.nearest(),
+        };
+        let zones = zones.into_iter().filter(|(_, networks)| !networks.is_empty());
         Self {
-            ranges,
-            listeners: sites.iter().map(|(name, _)| (name.clone(), listener(name))).collect(),
+            of_sites: compiler.networks(None),
+            of_zones: zones
+                .map(|(zone, networks)| (zone.clone(), compiler.networks(Some((zone, networks)))))
+                .collect(),
+            listeners: sites
+                .iter()
+                .map(|(name, _)| (name.clone(), compiler.class(vec![name.clone()]).0))
+                .collect(),
+            default_order: compiler.default_order,
+            geo,
         }
     }
 
-    /// The class of a client, and the scope prefix length within which every client has the same class.
-    pub(crate) fn of(&self, client: &Client<'_>) -> (&ClientClass, u8) {
+    /// The database's part.
+    pub fn geo(&self) -> &Arc<GeoClasses> {
+        &self.geo
+    }
+
+    /// All sites, in the order of clients of unknown place.
+    pub fn default_order(&self) -> &[SiteName] {
+        &self.default_order
+    }
+
+    /// The class of a client of a zone, and the scope prefix length within which every client has the same.
+    pub(crate) fn of(&self, zone: &DnsName, client: &Client<'_>) -> (&ClientClass, u8) {
         match client.site.and_then(|site| self.listeners.get(site)) {
             Some(class) => (class, 0),
-            None => self.lookup(client.address()),
+            None => self.lookup(zone, client.address()),
         }
     }
 
-    /// The class of an address and the scope prefix length (in the address's own family) within which
-    /// every client has the same class.
-    pub fn lookup(&self, address: IpAddr) -> (&ClientClass, u8) {
-        let (class, scope) = self.ranges.lookup(address);
-        (class, scope)
+    /// The class of an address in a zone and the scope prefix length (in the address's own family) within
+    /// which every client has the same class.
+    pub fn lookup(&self, zone: &DnsName, address: IpAddr) -> (&ClientClass, u8) {
+        let (address, mapping) = canonical(address);
+        let (network, scope) = self.networks(zone).lookup(address);
+        let (class, scope) = match network {
+            Some(network) => (&network.class, scope),
+            None => {
+                let (class, of_place) = self.geo.lookup(address);
+                (class, of_place.max(scope))
+            }
+        };
+        (class, scope + mapping)
+    }
+
+    fn networks(&self, zone: &DnsName) -> &Networks {
+        if self.of_zones.is_empty() {
+            return &self.of_sites;
+        }
+        self.of_zones.get(zone).unwrap_or(&self.of_sites)
+    }
+
+    /// How the class of a client was found, and its nearest sites with their distances.
+    pub(crate) fn explain(&self, zone: &DnsName, client: &Client<'_>, sites: &Sites) -> (ClassOrigin, Vec<RankedSite>) {
+        let (origin, from) = self.origin(zone, client, sites);
+        let ranked = |name: &SiteName| RankedSite {
+            site: name.clone(),
+            distance_km: from
+                .zip(sites.get(name).and_then(|site| site.location))
+                .map(|(from, to)| from.distance_km(&to)),
+        };
+        (origin, self.of(zone, client).0.nearest.iter().map(ranked).collect())
+    }
+
+    fn origin(&self, zone: &DnsName, client: &Client<'_>, sites: &Sites) -> (ClassOrigin, Option<Location>) {
+        if let Some((name, _)) = client.site.and_then(|site| self.listeners.get_key_value(site)) {
+            let from = sites.get(name).and_then(|site| site.location);
+            return (ClassOrigin::Listener(name.clone()), from);
+        }
+        let (address, _) = canonical(client.address());
+        if let Some(network) = self.networks(zone).lookup(address).0 {
+            return (network.origin.clone(), network.from);
+        }
+        let (place, network) = self.geo.database().lookup(address);
+        match place.position() {
+            Some((from, source)) => {
+                let place = *place;
+                let origin = ClassOrigin::Place { network, place, source };
+                (origin, Some(from))
+            }
+            None => (ClassOrigin::Default, None),
+        }
     }
 }
 
-/// All sites, nearest to `home` first, then by weight, then by name. Without a home, or without its
-/// location, distance says nothing and `home` itself comes first.
-fn rank(sites: &Sites, home: Option<&SiteName>, origin: ClassOrigin) -> ClientClass {
-    let from: Option<Location> = home.and_then(|name| sites.get(name)).and_then(|site| site.location);
-    let mut order: Vec<_> = sites
-        .iter()
-        .map(|(name, site)| {
-            let is_home = home == Some(name);
-            let distance_km = from.zip(site.location).map(|(from, to)| from.distance_km(&to));
-            let ranked = RankedSite {
-                site: name.clone(),
-                distance_km,
-            };
+/// What classes of networks are made from.
+struct Compiler<'a> {
+    sites: &'a Sites,
+    globe: Globe,
+    default_order: Vec<SiteName>,
+    count: usize,
+}
+
+impl Compiler<'_> {
+    /// The networks of the sites, and over them those of one zone.
+    fn networks(&self, zone: Option<(&DnsName, &[ClientNetwork])>) -> Networks {
+        let of_site = |(name, site): (&SiteName, &crate::Site)| {
+            let owner = NetworkOwner::Site(name.clone());
+            let networks = site.networks.clone().into_iter();
+            networks.map(move |network| (None, network, owner.clone()))
+        };
+        let mut networks: Vec<(Option<&DnsName>, IpNet, NetworkOwner)> = self.sites.iter().flat_map(of_site).collect();
+        if let Some((zone, own)) = zone {
+            let own = own.iter();
+            networks.extend(own.map(|network| (Some(zone), network.network, network.nearest_to.clone())));
+        }
+        // Wide before narrow, so that the narrow are laid over the wide; of equals the zone's last, and the
+        // first name last.
+        networks.sort_by_key(|(zone, network, owner)| {
             (
-                (!is_home, distance_km.unwrap_or(u32::MAX), Reverse(site.weight)),
-                ranked,
+                network.prefix_len(),
+                network.network(),
+                zone.is_some(),
+                Reverse(owner.clone()),
             )
-        })
-        .collect();
-    order.sort_by(|(a, left), (b, right)| a.cmp(b).then_with(|| left.site.cmp(&right.site)));
-    ClientClass {
-        order: order.into_iter().map(|(_, ranked)| ranked).collect(),
-        origin,
+        });
+        let mut ranges = AddressRanges::all(None);
+        for (zone, network, nearest_to) in networks {
+            if let Some((class, from)) = self.owned(&nearest_to) {
+                let zone = zone.cloned();
+                let origin = ClassOrigin::Network {
+                    network,
+                    nearest_to,
+                    zone,
+                };
+                ranges.overlay(&network, Some(Arc::new(NetworkClass { class, from, origin })));
+            }
+        }
+        ranges
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{Liveness, Site, Traffic};
-
-    fn site(networks: &[&str], location: Option<(f64, f64)>, weight: u32) -> Site {
-        Site {
-            region: String::new(),
-            zones: Vec::new(),
-            location: location.and_then(|(latitude, longitude)| Location::new(latitude, longitude)),
-            networks: networks.iter().map(|text| text.parse().expect("a network")).collect(),
-            internal_networks: Vec::new(),
-            weight,
-            liveness: Liveness::Alive,
-            traffic: Traffic::Active,
+    fn owned(&self, owner: &NetworkOwner) -> Option<(ClientClass, Option<Location>)> {
+        match owner {
+            NetworkOwner::Site(name) => self.sites.get(name).map(|_| self.class(vec![name.clone()])),
+            NetworkOwner::Region(region) => {
+                let order = self.default_order.iter();
+                let inside = |name: &&SiteName| self.sites.get(name).is_some_and(|site| site.region == *region);
+                let own: Vec<_> = order.filter(inside).cloned().collect();
+                if !own.is_empty() {
+                    return Some(self.class(own));
+                }
+                let from = cloud_region(region)?.location;
+                let nearest = self.globe.nearest(from, self.count);
+                Some((ClientClass { nearest }, Some(from)))
+            }
         }
     }
 
-    fn fleet(sites: &[(&str, Site)]) -> Sites {
-        sites
-            .iter()
-            .map(|(name, site)| (SiteName::new(*name), site.clone()))
-            .collect()
-    }
-
-    fn order(table: &ClassTable, address: &str) -> (Vec<String>, u8) {
-        let (class, scope) = table.lookup(address.parse().expect("an address"));
-        (
-            class.order.iter().map(|ranked| ranked.site.to_string()).collect(),
-            scope,
-        )
-    }
-
-    fn three() -> Sites {
-        fleet(&[
-            (
-                "tokyo",
-                site(&["100.64.20.0/24", "2001:db8:20::/48"], Some((35.68, 139.69)), 100),
-            ),
-            (
-                "taipei",
-                site(&["100.64.30.0/24", "100.64.20.128/25"], Some((25.03, 121.56)), 100),
-            ),
-            ("oregon", site(&["100.64.10.0/24"], Some((45.52, -122.68)), 300)),
-            ("nowhere", site(&[], None, 100)),
-        ])
-    }
-
-    #[test]
-    fn the_order_is_by_distance_from_the_networks_own_site() {
-        let table = ClassTable::compile(&three());
-        assert_eq!(order(&table, "100.64.30.7").0, ["taipei", "tokyo", "oregon", "nowhere"]);
-        assert_eq!(order(&table, "100.64.10.7").0, ["oregon", "tokyo", "taipei", "nowhere"]);
-        assert_eq!(
-            order(&table, "2001:db8:20::1"),
-            (
-                vec!["tokyo".into(), "taipei".into(), "oregon".into(), "nowhere".into()],
-                48
-            )
-        );
-    }
-
-    #[test]
-    fn the_longest_prefix_wins_and_scopes_stop_at_its_border() {
-        let table = ClassTable::compile(&three());
-        assert_eq!(order(&table, "100.64.20.200").0[0], "taipei");
-        assert_eq!(order(&table, "100.64.20.200").1, 25);
-        assert_eq!(
-            order(&table, "100.64.20.1"),
-            (
-                vec!["tokyo".into(), "taipei".into(), "oregon".into(), "nowhere".into()],
-                25
-            )
-        );
-        assert_eq!(order(&table, "100.64.30.1").1, 24);
-    }
-
-    #[test]
-    fn unknown_clients_get_the_weights() {
-        let table = ClassTable::compile(&three());
-        assert_eq!(order(&table, "192.0.2.1").0, ["oregon", "nowhere", "taipei", "tokyo"]);
-        assert_eq!(order(&table, "::ffff:100.64.30.7").0[0], "taipei");
-        assert_eq!(order(&table, "::ffff:100.64.30.7").1, 96 + 24);
-    }
-
-    #[test]
-    fn a_fleet_without_networks_has_one_class_and_scope_0() {
-        let table = ClassTable::compile(&fleet(&[("a", site(&[], None, 1))]));
-        assert_eq!(order(&table, "192.0.2.1").1, 0);
-        assert_eq!(order(&table, "2001:db8::1").1, 0);
-    }
-
-    fn any_network() -> impl Strategy<Value = IpNet> {
-        prop_oneof![
-            (any::<u32>(), 0_u8..=32).prop_map(|(bits, len)| {
-                IpNet::new(IpAddr::V4(Ipv4Addr::from(bits & 0xf0f0_00ff)), len)
-                    .expect("a network")
-                    .trunc()
-            }),
-            (any::<u128>(), 0_u8..=128).prop_map(|(bits, len)| {
-                IpNet::new(IpAddr::V6(Ipv6Addr::from(bits & (0xff << 120 | 0xff))), len)
-                    .expect("a network")
-                    .trunc()
-            }),
-        ]
-    }
-
-    fn any_address() -> impl Strategy<Value = IpAddr> {
-        any_network().prop_map(|network| network.addr())
-    }
-
-    proptest! {
-        /// The table equals a naive longest-prefix search, and inside a scope all classes are equal.
-        #[test]
-        fn the_table_equals_a_naive_search(
-            networks in prop::collection::vec((any_network(), 0_usize..3), 0..12),
-            addresses in prop::collection::vec(any_address(), 1..20),
-        ) {
-            let names = ["a", "b", "c"];
-            let sites: Sites = names.iter().enumerate().map(|(index, name)| {
-                let mut own = site(&[], None, 1);
-                own.networks = networks.iter().filter(|(_, owner)| *owner == index).map(|(network, _)| *network).collect();
-                (SiteName::new(*name), own)
-            }).collect();
-            let table = ClassTable::compile(&sites);
-            let naive = |address: IpAddr| sites.iter()
-                .flat_map(|(name, site)| site.networks.iter().map(move |network| (network, name)))
-                .filter(|(network, _)| network.contains(&address))
-                .max_by_key(|(network, name)| (network.prefix_len(), Reverse((*name).clone())))
-                .map(|(network, name)| ClassOrigin::Network { network: *network, site: name.clone() })
-                .unwrap_or(ClassOrigin::Default);
-            for address in addresses {
-                if matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) { continue; }
-                let (class, scope) = table.lookup(address);
-                prop_assert_eq!(&class.origin, &naive(address));
-                let covered = IpNet::new(address, scope).expect("a scope within the family").trunc();
-                for other in [covered.network(), covered.broadcast()] {
-                    prop_assert_eq!(&table.lookup(other).0.origin, &class.origin);
+    /// These sites first, then the nearest to the first of them that has a place.
+    fn class(&self, home: Vec<SiteName>) -> (ClientClass, Option<Location>) {
+        let place = |name: &SiteName| self.sites.get(name).and_then(|site| site.location);
+        let from = home.iter().find_map(place);
+        let mut nearest = home;
+        if let Some(from) = from {
+            // One more for each that may be found again.
+            let near = self.globe.nearest(from, self.count + nearest.len());
+            for site in near {
+                if nearest.len() >= self.count {
+                    break;
+                }
+                if !nearest.contains(&site) {
+                    nearest.push(site);
                 }
             }
         }
+        (ClientClass { nearest }, from)
     }
 }

@@ -16,6 +16,7 @@ mod answer;
 mod class;
 mod client;
 pub mod dnssec;
+pub mod geo;
 mod name;
 mod presentation;
 mod ranges;
@@ -32,7 +33,7 @@ mod zone;
 pub use answer::{
     Answer, Explanation, Finding, FindingKind, Outcome, PassedOver, Question, Step, Trace, answer, answer_with, explain,
 };
-pub use class::{ClassOrigin, ClassTable, ClientClass, RankedSite};
+pub use class::{ClassOrigin, ClassTable, ClientClass, ClientNetwork, NetworkOwner, RankedSite};
 pub use client::{Client, ClientSubnet};
 pub use dnssec::Dnssec;
 pub use name::{DnsName, NameError};

@@ -28,6 +28,14 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
+/// An IPv4 client on a socket for both families is an IPv4 client; its prefixes are counted behind the 96 bits
+/// of the mapping.
+pub(crate) fn canonical(address: IpAddr) -> (IpAddr, u8) {
+    let canonical = address.to_canonical();
+    let mapped = address.is_ipv6() && canonical.is_ipv4();
+    (canonical, if mapped { 96 } else { 0 })
+}
+
 impl<T: Clone> AddressRanges<T> {
     /// All addresses of both families have this value.
     pub(crate) fn all(value: T) -> Self {
@@ -57,14 +65,7 @@ impl<T: Clone> AddressRanges<T> {
     /// The value of an address and the scope prefix length (in the address's own family) within which
     /// every address has the same range.
     pub(crate) fn lookup(&self, address: IpAddr) -> (&T, u8) {
-        // An IPv4 client on a socket for both families is an IPv4 client; its prefixes are counted
-        // behind the 96 bits of the mapping.
-        let mapping = if address.is_ipv6() && address.to_canonical().is_ipv4() {
-            96
-        } else {
-            0
-        };
-        let address = address.to_canonical();
+        let (address, mapping) = canonical(address);
         let value = number(address);
         let (ranges, family_bits) = match address {
             IpAddr::V4(_) => (&self.ipv4, 32),
@@ -85,7 +86,9 @@ impl<T: Clone> AddressRanges<T> {
         let unused = 128 - family_bits;
         (
             found,
-            u8::try_from(before.max(after).saturating_sub(unused) + mapping).unwrap_or(u8::MAX),
+            u8::try_from(before.max(after).saturating_sub(unused))
+                .unwrap_or(u8::MAX)
+                .saturating_add(mapping),
         )
     }
 }

@@ -3,6 +3,7 @@
 //! Losing or draining a whole cluster flips one field here that every answer consults; no routed
 //! name changes. That is what makes a failover O(1).
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -53,14 +54,52 @@ impl Location {
         valid.then_some(Self { latitude, longitude })
     }
 
-    /// Great-circle distance in whole kilometres (haversine on a sphere of 6,371 km). Whole, because
-    /// the last bits of floating point differ between machines and must not decide an order.
+    /// Great-circle distance in whole kilometres on a sphere of 6,371 km. Whole, because the last bits of
+    /// floating point differ between machines and must not decide an order.
     pub fn distance_km(&self, other: &Self) -> u32 {
-        let (lat1, lat2) = (self.latitude.to_radians(), other.latitude.to_radians());
-        let half_lat = (lat2 - lat1) / 2.0;
-        let half_lon = (other.longitude - self.longitude).to_radians() / 2.0;
-        let h = half_lat.sin().powi(2) + lat1.cos() * lat2.cos() * half_lon.sin().powi(2);
-        (2.0 * 6371.0 * h.sqrt().min(1.0).asin()).round() as u32
+        Direction::km_of_span(self.direction().span(&other.direction()))
+    }
+
+    /// The place as seen from the centre of the globe.
+    pub(crate) fn direction(&self) -> Direction {
+        let (latitude, longitude) = (self.latitude.to_radians(), self.longitude.to_radians());
+        Direction([
+            latitude.cos() * longitude.cos(),
+            latitude.cos() * longitude.sin(),
+            latitude.sin(),
+        ])
+    }
+}
+
+const GLOBE_RADIUS_KM: f64 = 6371.0;
+
+/// A point of the unit sphere. Millions of distances are compared by it without an arcsine each; the square
+/// of the chord between two points is also good for those that are metres apart, unlike their cosine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Direction([f64; 3]);
+
+impl Direction {
+    /// The square of the chord to another point, 0 to 4: the larger, the farther.
+    #[inline]
+    pub(crate) fn span(&self, other: &Self) -> f64 {
+        let [x, y, z] = [0, 1, 2].map(|axis| self.0[axis] - other.0[axis]);
+        x * x + y * y + z * z
+    }
+
+    /// The great-circle distance that belongs to a span, in whole kilometres.
+    #[inline]
+    pub(crate) fn km_of_span(span: f64) -> u32 {
+        (2.0 * GLOBE_RADIUS_KM * (span.sqrt() / 2.0).min(1.0).asin()).round() as u32
+    }
+
+    /// The span that belongs to a distance.
+    pub(crate) fn span_of_km(km: u32) -> f64 {
+        let half_angle = f64::from(km) / (2.0 * GLOBE_RADIUS_KM);
+        if half_angle < std::f64::consts::FRAC_PI_2 {
+            (2.0 * half_angle.sin()).powi(2)
+        } else {
+            f64::INFINITY
+        }
     }
 }
 
@@ -148,6 +187,14 @@ impl Sites {
         self.get(name)
             .is_some_and(|site| site.liveness == Liveness::Alive && site.traffic == Traffic::Active)
     }
+}
+
+/// All sites, as clients of unknown place have them: those with the larger weight first, then by name. Those
+/// whose own place is unknown come last.
+pub(crate) fn default_order(sites: &Sites) -> Vec<SiteName> {
+    let mut order: Vec<_> = sites.iter().collect();
+    order.sort_by_key(|(name, site)| (site.location.is_none(), Reverse(site.weight), *name));
+    order.into_iter().map(|(name, _)| name.clone()).collect()
 }
 
 impl FromIterator<(SiteName, Site)> for Sites {

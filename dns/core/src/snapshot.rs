@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::client::ViewTable;
+use crate::geo::GeoClasses;
 use crate::{ClassTable, DnsName, RecordType, RoutedName, Sites, Zone};
 
 /// One name to set or to remove.
@@ -51,7 +52,7 @@ impl Default for Snapshot {
         let sites = Sites::default();
         Self {
             zones: Arc::default(),
-            classes: Arc::new(ClassTable::compile(&sites)),
+            classes: Arc::new(ClassTable::compile(&sites, [], Arc::default())),
             views: Arc::new(ViewTable::compile(&sites)),
             sites: Arc::new(sites),
         }
@@ -102,19 +103,42 @@ impl Snapshot {
     /// With this zone added or replaced.
     #[must_use]
     pub fn with_zone(mut self, zone: Zone) -> Self {
-        Arc::make_mut(&mut self.zones).insert(zone.apex().clone(), Arc::new(zone));
-        self
+        let zone = Arc::new(zone);
+        let before = Arc::make_mut(&mut self.zones).insert(zone.apex().clone(), zone.clone());
+        let networks = |zone: &Arc<Zone>| zone.networks().clone();
+        if before.as_ref().map(networks).unwrap_or_default() == networks(&zone) {
+            return self;
+        }
+        let geo = self.classes.geo().clone();
+        self.with_classes(geo)
     }
 
     /// Without the zone of that name.
     #[must_use]
     pub fn without_zone(mut self, apex: &DnsName) -> Self {
-        Arc::make_mut(&mut self.zones).remove(apex);
+        let before = Arc::make_mut(&mut self.zones).remove(apex);
+        if before.is_none_or(|zone| zone.networks().is_empty()) {
+            return self;
+        }
+        let geo = self.classes.geo().clone();
+        self.with_classes(geo)
+    }
+
+    /// With these classes by place, compiled for sites and a database of now or of a moment ago.
+    #[must_use]
+    pub fn with_geo(self, geo: Arc<GeoClasses>) -> Self {
+        self.with_classes(geo)
+    }
+
+    fn with_classes(mut self, geo: Arc<GeoClasses>) -> Self {
+        let zones = self.zones.values().map(|zone| (zone.apex(), &**zone.networks()));
+        self.classes = Arc::new(ClassTable::compile(&self.sites, zones, geo));
         self
     }
 
-    /// With these sites. Classes are compiled again only if what they depend on differs: a change of
-    /// state (dead, drained) is one pointer.
+    /// With these sites. Configured networks are compiled again only if what they depend on differs: a change
+    /// of state (dead, drained) is one pointer. The classes by place stay as they are until
+    /// [`Snapshot::with_geo`], since they take longer; until then a new site comes behind the nearest few.
     #[must_use]
     pub fn with_sites(mut self, sites: Sites) -> Self {
         let placed = |sites: &Sites| -> Vec<_> {
@@ -122,15 +146,18 @@ impl Snapshot {
                 .iter()
                 .map(|(name, site)| {
                     let networks = (site.networks.clone(), site.internal_networks.clone());
-                    (name.clone(), site.location, networks, site.weight)
+                    let place = (site.region.clone(), site.location);
+                    (name.clone(), place, networks, site.weight)
                 })
                 .collect()
         };
-        if placed(&self.sites) != placed(&sites) {
-            self.classes = Arc::new(ClassTable::compile(&sites));
-            self.views = Arc::new(ViewTable::compile(&sites));
-        }
+        let differ = placed(&self.sites) != placed(&sites);
         self.sites = Arc::new(sites);
-        self
+        if !differ {
+            return self;
+        }
+        self.views = Arc::new(ViewTable::compile(&self.sites));
+        let geo = self.classes.geo().clone();
+        self.with_classes(geo)
     }
 }

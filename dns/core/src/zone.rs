@@ -18,7 +18,7 @@ use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 pub(crate) use self::find::Found;
 use self::node::{Node, Routed};
 use crate::snapshot::NameChange;
-use crate::{DnsName, Dnssec, RecordData, RecordSet, RecordType, RoutedName, Soa, StaticRecords};
+use crate::{ClientNetwork, DnsName, Dnssec, RecordData, RecordSet, RecordType, RoutedName, Soa, StaticRecords};
 
 /// The lowest TTL that halving leads to, in seconds, where a zone does not say otherwise.
 pub const MINIMUM_TTL: u32 = 5;
@@ -40,6 +40,7 @@ pub struct Zone {
     name_servers: Vec<NameServer>,
     minimum_ttl: u32,
     complete: bool,
+    networks: Arc<[ClientNetwork]>,
     dnssec: Option<Arc<Dnssec>>,
     records: Arc<StaticRecords>,
     /// Every name with data, every name above one, and the apex.
@@ -62,6 +63,7 @@ impl Zone {
             name_servers: Vec::new(),
             minimum_ttl: MINIMUM_TTL,
             complete: false,
+            networks: Arc::default(),
             dnssec: None,
             records: Arc::default(),
             nodes: HashTrieMapSync::new_sync(),
@@ -98,6 +100,11 @@ impl Zone {
     /// The lowest TTL in seconds that halving leads to.
     pub fn minimum_ttl(&self) -> u32 {
         self.minimum_ttl
+    }
+
+    /// Networks whose clients are nearest to certain sites, for names of this zone.
+    pub fn networks(&self) -> &Arc<[ClientNetwork]> {
+        &self.networks
     }
 
     /// Whether every cluster of the fleet has been listed since the start. Until then a name that is
@@ -189,6 +196,13 @@ impl Zone {
         next.dnssec = dnssec;
         next.refresh(&self.apex);
         next
+    }
+
+    /// This version with those networks.
+    #[must_use]
+    pub fn with_networks(mut self, networks: Arc<[ClientNetwork]>) -> Self {
+        self.networks = networks;
+        self
     }
 
     /// This version with that lowest TTL in seconds.

@@ -45,6 +45,11 @@ const EDGES: &[Edges] = &[
         why: "the server answers from a table and must not be able to ask Kubernetes or a decision anything",
     },
     Edges {
+        member: "meridian-dns-geo",
+        may_use: &["meridian-dns-core"],
+        why: "it reads files into what dns-core decides by; a reader that knew who asks would decide itself",
+    },
+    Edges {
         member: "meridian-controller-index",
         may_use: CORES_AND_API,
         why: "the index turns Kubernetes types into core types; it neither serves nor writes",
@@ -66,6 +71,7 @@ const EDGES: &[Edges] = &[
             "meridian-controller-index",
             "meridian-controller-probe",
             "meridian-dns-core",
+            "meridian-dns-geo",
             "meridian-dns-server",
             "meridian-envtest",
             "meridian-federation-api",
@@ -119,6 +125,11 @@ const RESERVED: &[Reserved] = &[
         only_for: &["meridian-dns-server", "meridian-hostile"],
         why: "wire libraries change their types with every release; one crate translates them, the others know only \
             dns-core; fuzz targets read replies with a library of others",
+    },
+    Reserved {
+        crates: &["maxminddb"],
+        only_for: &["meridian-dns-geo"],
+        why: "a file format is one adapter's business; the rest knows networks and places",
     },
     Reserved {
         crates: &["aws-"],

@@ -33,6 +33,7 @@ pub(super) enum Choice {
 pub(super) struct Chooser<'a> {
     pub(super) sites: &'a Sites,
     pub(super) class: &'a ClientClass,
+    pub(super) default_order: &'a [SiteName],
     pub(super) internal: &'a [SiteName],
 }
 
@@ -62,8 +63,8 @@ impl<'a> Chooser<'a> {
             }
         };
         let in_order = || {
-            let order = self.class.order.iter();
-            order.filter_map(|ranked| name.shards.get_key_value(&ranked.site))
+            let order = self.class.order(self.default_order);
+            order.filter_map(|site| name.shards.get_key_value(site))
         };
         // Whether a site serves is asked without the type: otherwise A could come from a site and AAAA
         // lead to an alias, and an alias stands alone at its name.

@@ -35,7 +35,8 @@ pub(crate) fn types_present(snapshot: &Snapshot, zone: &Zone, name: &DnsName) ->
     };
     types_of(zone, name, node, || Chooser {
         sites: snapshot.sites(),
-        class: snapshot.classes().lookup(Ipv4Addr::UNSPECIFIED.into()).0,
+        class: snapshot.classes().lookup(zone.apex(), Ipv4Addr::UNSPECIFIED.into()).0,
+        default_order: snapshot.classes().default_order(),
         internal: &[],
     })
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::Answer;
-use crate::{ClassOrigin, DnsName, RecordType, SiteName};
+use crate::geo::PositionSource;
+use crate::{ClassOrigin, DnsName, NetworkOwner, RankedSite, RecordType, SiteName};
 
 /// Listens to the steps of an answer.
 pub trait Trace {
@@ -43,7 +44,7 @@ impl Trace for Recorder {
 }
 
 /// An answer and how it came about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
     /// In the order they were taken.
     pub steps: Vec<Step>,
@@ -67,7 +68,7 @@ pub enum PassedOver {
 }
 
 /// One step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// No zone of ours has the name.
     NotOurs(DnsName),
@@ -95,6 +96,8 @@ pub enum Step {
         address: IpAddr,
         /// How its order of sites was found.
         origin: ClassOrigin,
+        /// The sites that are nearest to it; all others follow by weight.
+        nearest: Vec<RankedSite>,
     },
     /// A site was passed over.
     PassedOver {
@@ -147,6 +150,46 @@ impl fmt::Display for PassedOver {
     }
 }
 
+impl fmt::Display for ClassOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network {
+                network,
+                nearest_to,
+                zone,
+            } => {
+                write!(f, "is in network {network} of ")?;
+                match nearest_to {
+                    NetworkOwner::Site(site) => write!(f, "site {site}")?,
+                    NetworkOwner::Region(region) => write!(f, "region {region}")?,
+                }
+                match zone {
+                    Some(zone) => write!(f, ", as zone {zone} says"),
+                    None => Ok(()),
+                }
+            }
+            Self::Listener(site) => write!(f, "asks at a listener of site {site}"),
+            Self::Place { network, place, source } => {
+                write!(f, "is in {network}, which the database has at {place}")?;
+                match source {
+                    PositionSource::Coordinates => Ok(()),
+                    PositionSource::CountryCentre => f.write_str(", measured from the middle of the country"),
+                }
+            }
+            Self::Default => f.write_str("is in no known network; sites by weight"),
+        }
+    }
+}
+
+impl fmt::Display for RankedSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.distance_km {
+            Some(distance) => write!(f, "{} ({distance} km)", self.site),
+            None => write!(f, "{}", self.site),
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,13 +198,17 @@ impl fmt::Display for Step {
             Self::Wildcard(source) => write!(f, "it does not exist; wildcard {source} stands in"),
             Self::Delegation(cut) => write!(f, "{cut} is delegated to other name servers"),
             Self::Static { name, record_type } => write!(f, "static {record_type} records of {name} answer"),
-            Self::Class { address, origin } => match origin {
-                ClassOrigin::Network { network, site } => {
-                    write!(f, "client {address} is in network {network} of site {site}")
+            Self::Class {
+                address,
+                origin,
+                nearest,
+            } => {
+                write!(f, "client {address} {origin}")?;
+                for (index, site) in nearest.iter().enumerate() {
+                    write!(f, "{} {site}", if index == 0 { "; nearest:" } else { "," })?;
                 }
-                ClassOrigin::Listener(site) => write!(f, "client {address} asks at a listener of site {site}"),
-                ClassOrigin::Default => write!(f, "client {address} is in no known network; sites by weight"),
-            },
+                Ok(())
+            }
             Self::PassedOver { site, why } => write!(f, "site {site} is passed over: {why}"),
             Self::Chosen { site, serves, internal } => {
                 let which = if *internal { ", internal addresses" } else { "" };

@@ -36,8 +36,8 @@ pub(super) struct Walk<'a, T> {
     client: Client<'a>,
     trace: &'a mut T,
     /// How the client's sites are chosen, and the scopes of its class and of its view; made when the
-    /// first routed name is met.
-    chooser: Option<(Chooser<'a>, u8, u8)>,
+    /// first routed name of a zone is met, since zones may have networks of their own.
+    chooser: Option<(&'a DnsName, (Chooser<'a>, u8, u8))>,
     reply: Answer,
 }
 
@@ -164,7 +164,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             self.push_static(&soa, name);
         } else if let Some(set) = node.set(wanted) {
             self.push_static(set, name);
-            self.add_targets(set);
+            self.add_targets(zone, set);
         } else if let Some(routed) = routed {
             return self.route(zone, name, node, (routed, may_alias, wanted), place);
         } else {
@@ -178,7 +178,7 @@ impl<'a, T: Trace> Walk<'a, T> {
     /// (RFC 8482 section 4.1) and amplifies nothing. At the apex it is SOA, elsewhere the lowest number.
     fn wanted(
         &mut self,
-        zone: &Zone,
+        zone: &'a Zone,
         name: &DnsName,
         node: &'a Node,
         routed: Option<&'a Routed>,
@@ -192,7 +192,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             return Some(RecordType::Soa);
         }
         let written = node.sets().iter().filter_map(RecordSet::record_type);
-        let chosen = routed.map(|routed| self.chooser().0.types(routed, may_alias));
+        let chosen = routed.map(|routed| self.chooser(zone).0.types(routed, may_alias));
         written.chain(chosen.into_iter().flatten()).min()
     }
 
@@ -204,14 +204,20 @@ impl<'a, T: Trace> Walk<'a, T> {
         (routed, may_alias, wanted): (&'a Routed, bool, RecordType),
         place: Place,
     ) -> Next {
-        let (chooser, class_scope, view_scope) = self.chooser();
+        let (chooser, class_scope, view_scope) = self.chooser(zone);
         let depends = depends(self.snapshot, routed);
         let own = if depends.on_class { class_scope } else { 0 };
         let view = if depends.on_view { view_scope } else { 0 };
         self.reply.scope = self.reply.scope.max(own).max(view);
-        self.trace.step(|| Step::Class {
-            address: self.client.address(),
-            origin: chooser.class.origin.clone(),
+        self.trace.step(|| {
+            let (classes, sites) = (self.snapshot.classes(), self.snapshot.sites());
+            let (origin, nearest) = classes.explain(zone.apex(), &self.client, sites);
+            let address = self.client.address();
+            Step::Class {
+                address,
+                origin,
+                nearest,
+            }
         });
         let (data, next) = match chooser.choose(routed, may_alias, wanted, self.trace) {
             Choice::Data(data) if data.is_empty() => return self.no_data(zone, name, node, place),
@@ -233,7 +239,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             ..RecordSet::new(name.clone(), routed.name.ttl, data)
         };
         let is_alias = set.record_type() == Some(RecordType::Cname);
-        self.add_targets(&set);
+        self.add_targets(zone, &set);
         self.reply.answers.push(set);
         let ends = !is_alias || matches!(self.asked(zone), RecordType::Cname | RecordType::Any);
         let kind = if ends { FindingKind::Data } else { FindingKind::Alias };
@@ -252,7 +258,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             return Next::Unknown;
         }
         self.trace.step(|| Step::NoData(name.clone()));
-        let types = types_of(zone, name, node, || self.chooser().0);
+        let types = types_of(zone, name, node, || self.chooser(zone).0);
         self.found(zone, name, FindingKind::NoData, place, types);
         self.negative(zone)
     }
@@ -264,7 +270,7 @@ impl<'a, T: Trace> Walk<'a, T> {
         self.reply.authoritative = !self.reply.answers.is_empty();
         if let Some(servers) = node.set(RecordType::Ns) {
             self.reply.authorities.push(servers.clone());
-            self.add_targets(servers);
+            self.add_targets(zone, servers);
         }
         self.reply.delegation_signer = node.set(RecordType::Ds).cloned();
         let ours = [RecordType::Ns, RecordType::Ds];
@@ -309,9 +315,9 @@ impl<'a, T: Trace> Walk<'a, T> {
         });
     }
 
-    fn add_targets(&mut self, set: &RecordSet) {
+    fn add_targets(&mut self, zone: &'a Zone, set: &RecordSet) {
         if set.data.iter().any(|data| target(set, data).is_some()) {
-            let chooser = self.chooser().0;
+            let chooser = self.chooser(zone).0;
             addresses_of_targets(self.snapshot, chooser, set, &mut self.reply.additionals);
         }
     }
@@ -327,16 +333,21 @@ impl<'a, T: Trace> Walk<'a, T> {
         });
     }
 
-    fn chooser(&mut self) -> (Chooser<'a>, u8, u8) {
-        *self.chooser.get_or_insert_with(|| {
-            let (class, class_scope) = self.snapshot.classes().of(&self.client);
-            let (internal, view_scope): (&[SiteName], u8) = self.snapshot.views().lookup(&self.client);
-            let chooser = Chooser {
-                sites: self.snapshot.sites(),
-                class,
-                internal,
-            };
-            (chooser, class_scope, view_scope)
-        })
+    fn chooser(&mut self, zone: &'a Zone) -> (Chooser<'a>, u8, u8) {
+        if let Some((_, made)) = self.chooser.filter(|(apex, _)| *apex == zone.apex()) {
+            return made;
+        }
+        let classes = self.snapshot.classes();
+        let (class, class_scope) = classes.of(zone.apex(), &self.client);
+        let (internal, view_scope): (&[SiteName], u8) = self.snapshot.views().lookup(&self.client);
+        let chooser = Chooser {
+            sites: self.snapshot.sites(),
+            class,
+            default_order: classes.default_order(),
+            internal,
+        };
+        let made = (chooser, class_scope, view_scope);
+        self.chooser = Some((zone.apex(), made));
+        made
     }
 }
