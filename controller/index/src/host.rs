@@ -63,6 +63,10 @@ impl Index {
                         old.is_none_or(|old| (&old.region, &old.zones) != (&cluster.region, &cluster.zones));
                     dirty.sites = true;
                     dirty.zones |= old.is_none();
+                    if old.is_none_or(|old| old.networks != cluster.networks) {
+                        // Another cluster may have lost one of its networks to this one, or have it back.
+                        dirty.clusters.extend(self.world.clusters.keys().cloned());
+                    }
                     if old.is_some_and(|old| old.uid != cluster.uid) {
                         self.world.members.entry(name.clone()).or_default().identity = Identity::Unverified;
                     }
@@ -96,7 +100,11 @@ impl Index {
         if self.clusters.remove(name).is_none() && !refused {
             return;
         }
-        self.world.clusters.remove(name);
+        if let Some(cluster) = self.world.clusters.remove(name)
+            && !cluster.networks.is_empty()
+        {
+            dirty.clusters.extend(self.world.clusters.keys().cloned());
+        }
         self.world.members.remove(name);
         self.health.remove(name);
         self.slice_owners.remove(name);

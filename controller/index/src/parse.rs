@@ -12,8 +12,8 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use meridian_dns_core::{
-    DnsName, HttpsService, Location, MINIMUM_TTL, NameServer, ReadText, StaticRecords, TextRecord, Traffic,
-    WhenNoneHealthy,
+    ClientNetwork, DnsName, HttpsService, Location, MINIMUM_TTL, NameServer, NetworkOwner, ReadText, StaticRecords,
+    TextRecord, Traffic, WhenNoneHealthy,
 };
 use meridian_federation_api as api;
 use meridian_federation_core::{
@@ -201,15 +201,19 @@ fn released(object: &impl ResourceExt) -> Result<Option<Timestamp>, ParseError> 
 }
 
 fn networks(field: &str, texts: &[String]) -> Result<Vec<IpNet>, ParseError> {
-    let network = |(index, text): (usize, &String)| {
-        text.parse::<IpNet>().map(|network| network.trunc()).map_err(|_| {
-            bad(
-                format!("{field}[{index}]"),
-                format!("{text:?} is not a network such as 192.0.2.0/24 or 2001:db8::/48"),
-            )
-        })
-    };
-    texts.iter().enumerate().map(network).collect()
+    let indexed = texts.iter().enumerate();
+    indexed
+        .map(|(index, text)| network(&format!("{field}[{index}]"), text))
+        .collect()
+}
+
+fn network(field: &str, text: &str) -> Result<IpNet, ParseError> {
+    text.parse::<IpNet>().map(|network| network.trunc()).map_err(|_| {
+        bad(
+            field,
+            format!("{text:?} is not a network such as 192.0.2.0/24 or 2001:db8::/48"),
+        )
+    })
 }
 
 /// The name of a cluster-scoped object as a cluster's name.
@@ -308,10 +312,32 @@ pub fn zone(object: &api::DNSZone, reader: Option<&dyn ReadText>) -> Result<DnsZ
             }
         },
         minimum_ttl: seconds(Some(spec.minimum_ttl), MINIMUM_TTL),
+        networks: zone_networks(&spec.networks)?.into(),
         records,
         released: released(object)?,
         domain,
     })
+}
+
+fn zone_networks(entries: &[api::ZoneNetwork]) -> Result<Vec<ClientNetwork>, ParseError> {
+    let mut found: Vec<ClientNetwork> = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let field = format!("spec.networks[{index}]");
+        let network = network(&format!("{field}.network"), &entry.network)?;
+        let nearest_to = match (&entry.cluster, &entry.region) {
+            (Some(cluster), None) => NetworkOwner::Site(ClusterName::new(cluster.as_str())),
+            (None, Some(region)) => NetworkOwner::Region(region.clone()),
+            _ => return Err(bad(field, "name a cluster or a region, one of the two")),
+        };
+        if let Some(first) = found.iter().position(|other| other.network == network) {
+            return Err(bad(
+                format!("{field}.network"),
+                format!("{network} is already spec.networks[{first}]; remove one of the two"),
+            ));
+        }
+        found.push(ClientNetwork { network, nearest_to });
+    }
+    Ok(found)
 }
 
 fn https(record: &api::HttpsRecord) -> Result<HttpsService, ParseError> {

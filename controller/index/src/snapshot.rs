@@ -78,7 +78,8 @@ impl Index {
                         .with_complete(complete)
                 }
             };
-            snapshot = snapshot.with_zone(made.with_minimum_ttl(zone.minimum_ttl));
+            let made = made.with_minimum_ttl(zone.minimum_ttl);
+            snapshot = snapshot.with_zone(made.with_networks(zone.networks.clone()));
         }
         snapshot
     }

@@ -415,3 +415,47 @@ fn a_host_name_that_static_records_take_is_an_issue_of_its_route() {
     fixture.check("www.example.com", "A 192.0.2.1");
     assert_eq!(issues(&fixture), 0);
 }
+
+#[test]
+fn a_zones_networks_lead_its_clients_and_a_bad_one_changes_nothing() {
+    let mut fixture = serving();
+    let zone = |networks: Value| with(zone_object("main", "example.com"), "/spec/networks", networks);
+    let client = "100.64.7.7".parse().expect("an address");
+    fixture.zones(Event::Apply(zone(
+        json!([{"network": "100.64.7.0/24", "cluster": "c2"}]),
+    )));
+    assert_eq!(fixture.ask_from(client, GLOBAL), "A 192.0.2.2");
+    fixture.check(GLOBAL, "A 192.0.2.1");
+    for (networks, field) in [
+        (
+            json!([{"network": "100.64.7.0/99", "cluster": "c1"}]),
+            "spec.networks[0].network",
+        ),
+        (
+            json!([{"network": "100.64.7.0/24", "cluster": "c1", "region": "us"}]),
+            "spec.networks[0]",
+        ),
+        (json!([{"network": "100.64.7.0/24"}]), "spec.networks[0]"),
+        (
+            json!([{"network": "100.64.7.0/24", "cluster": "c1"}, {"network": "100.64.7.9/24", "cluster": "c2"}]),
+            "spec.networks[1].network",
+        ),
+    ] {
+        fixture.zones(Event::Apply(zone(networks)));
+        let problem = fixture.index.problem("DNSZone", "main").expect("told");
+        assert_eq!(problem.field, field, "{problem}");
+        assert_eq!(
+            fixture.ask_from(client, GLOBAL),
+            "A 192.0.2.2",
+            "the last good ones stay"
+        );
+    }
+    // A cluster that is not there counts for nothing, until it is.
+    fixture.zones(Event::Apply(zone(
+        json!([{"network": "100.64.7.0/24", "cluster": "c9"}]),
+    )));
+    assert_eq!(fixture.ask_from(client, GLOBAL), "A 192.0.2.1");
+    fixture.zones(Event::Apply(zone_object("main", "example.com")));
+    assert_eq!(fixture.index.problem("DNSZone", "main"), None);
+    assert_eq!(fixture.ask_from(client, GLOBAL), "A 192.0.2.1");
+}

@@ -152,7 +152,7 @@ pub enum SyncState {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
-    /// `Ready`, `Offline`, `DataPathHealthy`, `Drained`, `CredentialsValid`.
+    /// `Ready`, `Offline`, `DataPathHealthy`, `Drained`, `Located`, `NetworksOwn`, `CredentialsValid`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The region in use, declared or read from the nodes.

@@ -73,6 +73,11 @@ pub struct DNSZoneSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1048576))]
     pub zone_file: Option<String>,
+    /// Networks whose clients are nearest to a cluster or a region, for names of this zone alone. They go
+    /// before the same networks of `Cluster`; among all, the longest prefix wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub networks: Vec<ZoneNetwork>,
     /// Marks the records of this control plane where several write to one zone. When absent, the id of
     /// the control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +112,27 @@ pub struct StaticRecords {
     /// The data of each record, as in a zone file: `10 mail` for an MX.
     #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 4096)))]
     pub data: Vec<String>,
+}
+
+/// A network, and what its clients are nearest to.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "has(self.cluster) != has(self.region)",
+    "a network is nearest to a cluster or to a region: name one of the two"
+))]
+pub struct ZoneNetwork {
+    /// In CIDR notation, such as `10.1.0.0/16`.
+    #[schemars(length(max = 64), regex(pattern = "^[0-9a-fA-F:.]+/[0-9]{1,3}$"))]
+    pub network: String,
+    /// The name of a `Cluster`. While there is none of that name, the network counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub cluster: Option<String>,
+    /// A region: its clusters come first. One of a public cloud may have no cluster: its place counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub region: Option<String>,
 }
 
 /// One name server of a zone.

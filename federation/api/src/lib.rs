@@ -27,6 +27,7 @@ pub use cluster::{Cluster, ClusterLocation, ClusterSpec, ClusterStatus, Kubeconf
 pub use dnsroute::{DNSRoute, DNSRouteSpec, DNSRouteStatus, HttpsRecord, RouteSource, RouteSourceKind};
 pub use dnszone::{
     DNSZone, DNSZoneSpec, DNSZoneStatus, NameServer, StartOfAuthority, WhenNoneHealthy, WhenNoneHealthyType,
+    ZoneNetwork,
 };
 pub use federated::{
     ClusterOverride, ClusterReference, ClusterStatusEntry, Federated, FederatedPlacement, FederatedSpec,

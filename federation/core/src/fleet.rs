@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use meridian_dns_core::{Liveness, Site, Sites, Traffic};
+use ipnet::IpNet;
+use meridian_dns_core::geo::{CloudRegion, cloud_region};
+use meridian_dns_core::{Liveness, Location, Site, Sites, Traffic};
 
 use crate::{
     Breaker, ClusterHealth, ClusterName, Condition, ConditionStatus, DiscoveryKind, Freshness, Identity, MemberFacts,
@@ -17,7 +19,7 @@ pub fn sites(world: &World, health: &BTreeMap<ClusterName, ClusterHealth>, break
         Site {
             region: region.unwrap_or_default(),
             zones,
-            location: cluster.location,
+            location: location(world, name).map(|(location, _)| location),
             networks: cluster.networks.clone(),
             internal_networks: cluster.internal_networks.clone(),
             weight: cluster.weight,
@@ -30,6 +32,22 @@ pub fn sites(world: &World, health: &BTreeMap<ClusterName, ClusterHealth>, break
         .iter()
         .map(|(name, cluster)| (name.clone(), site(name, cluster)))
         .collect()
+}
+
+/// From what a cluster's place is known.
+#[derive(Debug, Clone, Copy)]
+enum Located {
+    Declared,
+    Region(&'static CloudRegion),
+}
+
+/// Where a cluster is: where it says, or where its region is.
+fn location(world: &World, name: &ClusterName) -> Option<(Location, Located)> {
+    let declared = world.clusters.get(name)?.location;
+    declared.map(|location| (location, Located::Declared)).or_else(|| {
+        let region = cloud_region(&world.place_of(name).0?)?;
+        Some((region.location, Located::Region(region)))
+    })
 }
 
 /// The conditions of one cluster, in a fixed order. `None` for a cluster that is not in the world.
@@ -56,7 +74,50 @@ pub fn cluster_conditions(
                 "spec.traffic is Drained; answers avoid this cluster",
             ),
         },
+        located(world, name),
+        networks_own(world, name, &cluster.networks),
     ])
+}
+
+fn located(world: &World, name: &ClusterName) -> Condition {
+    match location(world, name) {
+        Some((_, Located::Declared)) => Condition::new("Located", true, "Declared", "spec.location says where it is"),
+        Some((_, Located::Region(region))) => Condition::new(
+            "Located",
+            true,
+            "CloudRegion",
+            format!(
+                "its region is one of {}, near {} ({}, {})",
+                region.cloud, region.city, region.location.latitude, region.location.longitude
+            ),
+        ),
+        None => Condition::new(
+            "Located",
+            false,
+            "NoLocation",
+            "spec.location is empty and its region is none of a known public cloud: it comes last for every client that it was not configured for; set spec.location",
+        ),
+    }
+}
+
+/// Whether the cluster has the networks that it names. Of two that name the same, the first by name has it;
+/// one inside another's network is no conflict, since the longest prefix wins.
+fn networks_own(world: &World, name: &ClusterName, networks: &[IpNet]) -> Condition {
+    let before = world.clusters.range::<ClusterName, _>(..name);
+    let taken: BTreeMap<&IpNet, &ClusterName> = before
+        .flat_map(|(other, cluster)| cluster.networks.iter().map(move |network| (network, other)))
+        .rev()
+        .collect();
+    let lost = networks.iter().enumerate().find_map(|(index, network)| {
+        let owner = taken.get(network)?;
+        Some(format!(
+            "spec.networks[{index}]: {network} is also a network of cluster {owner}, which comes first by name and has it; remove it from one of the two"
+        ))
+    });
+    match lost {
+        Some(message) => Condition::new("NetworksOwn", false, "TakenByAnother", message),
+        None => Condition::new("NetworksOwn", true, "NoConflict", "no other cluster has its networks"),
+    }
 }
 
 fn ready(

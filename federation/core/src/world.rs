@@ -12,7 +12,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use meridian_dns_core::{DnsName, HttpsService, Location, NameServer, StaticRecords, Traffic, WhenNoneHealthy};
+use meridian_dns_core::{
+    ClientNetwork, DnsName, HttpsService, Location, NameServer, StaticRecords, Traffic, WhenNoneHealthy,
+};
 
 use crate::{ClusterName, Freshness, Nodes, Timestamp};
 
@@ -138,6 +140,8 @@ pub struct DnsZone {
     pub when_none_healthy: WhenNoneHealthy,
     /// The lowest TTL that halving leads to while a name is degraded, seconds.
     pub minimum_ttl: u32,
+    /// Networks whose clients are nearest to certain clusters, for names of this zone.
+    pub networks: Arc<[ClientNetwork]>,
     /// Static records.
     pub records: Arc<StaticRecords>,
     /// Verdicts given until then are true, whatever the breaker thinks of them.

@@ -50,7 +50,7 @@ fn check(model: &Model, expected: [&str; 4], serves: bool) {
         .iter()
         .map(|found| format!("{}={}/{}", found.kind, found.status.as_str(), found.reason))
         .collect();
-    assert_eq!(text, expected);
+    assert_eq!(text[..4], expected);
     assert!(conditions.iter().all(|condition| !condition.message.is_empty()));
     let site = sites(&model.world, &model.health, &Breaker::default())
         .get(&cluster("c1"))
@@ -260,4 +260,59 @@ fn probe_targets_are_tcp_ports_of_addresses_outside() {
     assert_eq!(probe_targets(&model.world, &cluster("c1"), 16), []);
     model.put(&key, "c1", Some(Service::default()));
     assert_eq!(probe_targets(&model.world, &cluster("c1"), 16), []);
+}
+
+/// The condition of that kind, as `Status/Reason: message`.
+#[track_caller]
+fn condition(model: &Model, name: &str, kind: &str) -> String {
+    let found = cluster_conditions(&model.world, &model.health, &cluster(name)).expect("in the world");
+    let found = found.iter().find(|condition| condition.kind == kind).expect("told");
+    format!("{}/{}: {}", found.status.as_str(), found.reason, found.message)
+}
+
+#[test]
+fn a_place_is_declared_or_that_of_the_region_and_one_without_is_warned_of() {
+    let mut model = Model::new(&[("c1", "ap-northeast-1", "a"), ("c2", "basement", "b")]);
+    let place = |model: &Model, name| {
+        let all = sites(&model.world, &model.health);
+        all.get(&cluster(name)).expect("a site").location
+    };
+    let tokyo = Location::new(35.7, 139.7).expect("on the globe");
+    assert_eq!(place(&model, "c1"), Some(tokyo));
+    let told = condition(&model, "c1", "Located");
+    assert!(
+        told.starts_with("True/CloudRegion: ") && told.contains("Tokyo"),
+        "{told}"
+    );
+    assert_eq!(place(&model, "c2"), None);
+    let told = condition(&model, "c2", "Located");
+    assert!(
+        told.starts_with("False/NoLocation: ") && told.contains("set spec.location"),
+        "{told}"
+    );
+    model.cluster("c2").location = Some(tokyo);
+    assert_eq!(place(&model, "c2"), Some(tokyo));
+    assert!(condition(&model, "c2", "Located").starts_with("True/Declared: "));
+}
+
+#[test]
+fn a_network_of_two_clusters_is_told_to_the_one_that_does_not_have_it() {
+    let mut model = Model::new(&[("c1", "us", "a"), ("c2", "eu", "b"), ("c3", "asia", "c")]);
+    let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a network")).collect();
+    model.cluster("c1").networks = networks(&["192.0.2.0/24", "10.0.0.0/8"]);
+    model.cluster("c2").networks = networks(&["10.1.0.0/16", "10.0.0.0/8"]);
+    model.cluster("c3").networks = networks(&["10.1.0.0/24"]);
+    for (name, expected) in [
+        ("c1", "True/NoConflict"),
+        ("c2", "False/TakenByAnother"),
+        ("c3", "True/NoConflict"),
+    ] {
+        let told = condition(&model, name, "NetworksOwn");
+        assert!(told.starts_with(expected), "{name}: {told}");
+    }
+    let told = condition(&model, "c2", "NetworksOwn");
+    assert!(
+        told.contains("spec.networks[1]: 10.0.0.0/8") && told.contains("cluster c1"),
+        "{told}"
+    );
 }

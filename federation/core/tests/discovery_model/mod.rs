@@ -47,6 +47,7 @@ pub(crate) fn zone(domain: &str, federation: &str) -> DnsZone {
         soa_times: [7200, 900, 1_209_600, 30],
         when_none_healthy: WhenNoneHealthy::Empty,
         minimum_ttl: meridian_dns_core::MINIMUM_TTL,
+        networks: Arc::default(),
         records: Arc::default(),
         released: None,
     }
