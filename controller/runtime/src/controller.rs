@@ -12,14 +12,16 @@ use futures::stream::{BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use kube::{Client, ResourceExt};
 use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, StepEnd, WatchFailure};
+use meridian_dns_core::{Sites, Snapshot};
 use meridian_dns_server::{MasterFile, Table};
 use meridian_federation_api as api;
 use meridian_federation_core::{ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, probe_targets};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::now;
+use crate::geo::{GeoArgs, compile_classes};
 use crate::host::{HostJob, host_writer, watch_host};
 use crate::member::{AFTER_A_BUG, ConnectionSpec, Member, MemberContext, ProbeOrder, SyncJob, receive};
 use crate::message::{HostEvent, MemberEvent, Message, StatusOf};
@@ -42,6 +44,8 @@ pub(crate) struct ControllerConfig {
     pub(crate) settings: HealthSettings,
     /// What the DNS server answers from.
     pub(crate) table: Table,
+    /// From what clients' places are known.
+    pub(crate) geo: GeoArgs,
 }
 
 /// What changed the answers.
@@ -115,6 +119,8 @@ struct Loop {
     messages: mpsc::Sender<Message>,
     host_jobs: mpsc::UnboundedSender<HostJob>,
     status_jobs: mpsc::UnboundedSender<StatusJob>,
+    /// The sites, for those who compile classes of them.
+    sites: watch::Sender<Arc<Sites>>,
     changes: broadcast::Sender<Arc<Change>>,
     tasks: JoinSet<()>,
 }
@@ -133,6 +139,15 @@ impl Loop {
         watch_host(&mut tasks, &config.host, &kinds, &messages);
         tasks.spawn(host_writer(config.host.clone(), host_queue, messages.clone()));
         tasks.spawn(status_writer(config.host.clone(), status_queue, messages.clone()));
+        let (sites, latest_sites) = watch::channel(Arc::default());
+        if config.geo.has_files() {
+            let compiling = compile_classes(config.geo, latest_sites, messages.clone());
+            tasks.spawn(async move {
+                if let Err(error) = compiling.await {
+                    tracing::error!(%error, "reading geographic data failed");
+                }
+            });
+        }
         let mut sources = SelectAll::new();
         sources.push(receive(queue));
         Self {
@@ -151,6 +166,7 @@ impl Loop {
             messages,
             host_jobs,
             status_jobs,
+            sites,
             changes,
             tasks,
         }
@@ -239,6 +255,11 @@ impl Loop {
                 changed
             }
             Message::HostWriteEnded { key, end } => self.index.host_write_ended(&key, end),
+            Message::Classes(classes) => {
+                let next = Snapshot::clone(&self.table.load()).with_geo(classes);
+                self.table.store(next);
+                return;
+            }
             Message::PlanAgain(key) => Dirty {
                 federated: BTreeSet::from([key]),
                 ..Dirty::default()
@@ -341,6 +362,9 @@ impl Loop {
         let previous = self.table.load();
         let (next, deltas) = self.index.snapshot(&previous, &dirty, now());
         if let Some(next) = next {
+            if dirty.sites {
+                self.sites.send_replace(Arc::new(next.sites().clone()));
+            }
             self.table.store(next);
             tracing::debug!(
                 names = deltas.iter().map(|delta| delta.changes.len()).sum::<usize>(),

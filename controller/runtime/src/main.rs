@@ -6,6 +6,7 @@ mod clock;
 mod controller;
 mod demo;
 mod dns;
+mod geo;
 mod host;
 mod member;
 mod message;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use kube::core::DynamicObject;
 use meridian_controller_index::{DiscoveryEvent, Event, HostWriteEnd, StepEnd, WatchFailure};
+use meridian_dns_core::geo::GeoClasses;
 use meridian_federation_core::{ClusterName, DiscoveryKind, FederatedKey, ObjectKind};
 
 /// One thing that happened.
@@ -30,6 +31,8 @@ pub(crate) enum Message {
     },
     /// A write to a federated object ended.
     HostWriteEnded { key: FederatedKey, end: HostWriteEnd },
+    /// Classes by place, for the sites and the databases of a moment ago.
+    Classes(Arc<GeoClasses>),
     /// A back-off is over.
     PlanAgain(FederatedKey),
     /// Connect to a member anew.

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::controller::{Controller, ControllerConfig};
 use crate::dns::DnsArgs;
+use crate::geo::GeoArgs;
 
 /// Arguments of `meridian run`.
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ pub(crate) struct RunArgs {
     context: Option<String>,
     #[command(flatten)]
     dns: DnsArgs,
+    #[command(flatten)]
+    geo: GeoArgs,
     /// Id of this control plane, the mark on everything it creates; the UID of the host's kube-system
     /// namespace, if not given.
     #[arg(long, value_name = "ID")]
@@ -34,7 +37,7 @@ pub(crate) struct RunArgs {
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(args: RunArgs) -> Result<()> {
-    let table = Table::default();
+    let table = Table::new(args.geo.empty_snapshot());
     let mut server = DnsServer::bind(args.dns.config(), table.clone()).await?;
     let host = host_client(args.kubeconfig, args.context).await?;
     let control_plane = match args.control_plane {
@@ -55,6 +58,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
         control_plane,
         settings: HealthSettings::default(),
         table,
+        geo: args.geo,
     };
     let mut controller = Controller::start(config);
     tracing::info!(dns = ?server.addresses(), "running");

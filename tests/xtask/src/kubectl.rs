@@ -93,7 +93,8 @@ fn run(arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn target_folder() -> PathBuf {
+/// Where cargo puts what it builds, and this program what it installs.
+pub(crate) fn target_folder() -> PathBuf {
     let root = crate::steps::root();
     root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }

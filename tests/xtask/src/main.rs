@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `bench`, `fuzz` and `hostile`.
+//! The project's own commands: `cargo xtask test`, `bench`, `fuzz`, `hostile` and `geo`.
 //!
 //! What must stay true: `cargo xtask test` needs nothing but Rust, runs the same on every machine, and
 //! is all that has to pass; CI adds `--peers` and nothing else. Each command prints what it runs, so
@@ -8,6 +8,7 @@
 //! steps in CI's own language, which nobody can run at home.
 
 mod fuzz;
+mod geo;
 mod kubectl;
 mod peers;
 mod steps;
@@ -73,6 +74,8 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 10_000_000)]
         packets: u64,
     },
+    /// Install a public-domain database of countries for `meridian run --geo-db`, and print its path.
+    Geo,
 }
 
 fn main() -> ExitCode {
@@ -96,6 +99,15 @@ fn main() -> ExitCode {
             stable,
         } => fuzz::fuzz(target.as_deref(), seconds, stable),
         Command::Hostile { packets } => steps::run(&[hostile_step(packets)]),
+        Command::Geo => {
+            return match geo::install() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("error: {error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
     };
     outcome.print();
     if outcome.failure.is_none() {
@@ -227,6 +239,7 @@ mod tests {
         assert!(parse("xtask bench").is_ok());
         assert!(parse("xtask fuzz handler --seconds 5 --stable").is_ok() && parse("xtask fuzz").is_ok());
         assert!(parse("xtask hostile --packets 1000").is_ok());
+        assert!(parse("xtask geo").is_ok());
         assert!(parse("xtask deploy").is_err());
     }
 

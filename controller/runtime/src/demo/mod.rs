@@ -23,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::controller::{Controller, ControllerConfig};
+use crate::geo::GeoArgs;
 use api_server::Source;
 use expect::Asker;
 use fleet::Fleet;
@@ -116,6 +117,7 @@ async fn play(args: DemoArgs) -> Result<bool> {
         control_plane: fleet.host_uid.clone(),
         settings: HealthSettings::default(),
         table: table.clone(),
+        geo: GeoArgs::default(),
     });
     let mut changes = controller.changes();
     say("Started a host cluster and three members. Federating namespace shop with web and api ...");

@@ -13,7 +13,7 @@
 //!
 //! Refused: a spatial index over the sites. Fifty dot products take less time than walking a tree.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -129,7 +129,7 @@ type Numbered = (Vec<u16>, Vec<Box<[u16]>>);
 fn number_classes(database: &GeoDatabase, globe: &Globe, nearest: usize) -> Option<Numbered> {
     // Without a place nobody is near.
     let mut keys: Vec<Box<[u16]>> = vec![Box::default()];
-    let mut numbers: HashMap<Box<[u16]>, u16> = HashMap::from([(Box::default(), 0)]);
+    let mut numbers: BTreeMap<Box<[u16]>, u16> = BTreeMap::from([(Box::default(), 0)]);
     let mut of_places = Vec::with_capacity(database.places().len());
     let mut search = Search::default();
     for place in database.places() {

@@ -10,7 +10,7 @@
 //! It stays in memory beside the classes that are compiled from it: the sites change more often than it
 //! does, and an explanation needs what the classes have forgotten.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -20,7 +20,7 @@ use super::blocks::{Blocks, Filling, Low};
 use super::place::PlaceKey;
 
 /// A place of one database, or of one that is being built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlaceId(u32);
 
 impl PlaceId {
@@ -90,7 +90,7 @@ impl GeoDatabase {
     /// This database, with what it leaves open of a network taken from another one.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        let mut pairs = HashMap::new();
+        let mut pairs = BTreeMap::new();
         let mut places = Places::default();
         let mut both = |own: PlaceId, others: PlaceId| {
             *pairs.entry((own, others)).or_insert_with(|| {
@@ -154,7 +154,7 @@ fn zip<L: Low>(
 #[derive(Debug)]
 struct Places {
     all: Vec<Place>,
-    known: HashMap<PlaceKey, PlaceId>,
+    known: BTreeMap<PlaceKey, PlaceId>,
 }
 
 impl Default for Places {
@@ -162,7 +162,7 @@ impl Default for Places {
         let nowhere = Place::default();
         Self {
             all: vec![nowhere],
-            known: HashMap::from([(nowhere.key(), PlaceId::NOWHERE)]),
+            known: BTreeMap::from([(nowhere.key(), PlaceId::NOWHERE)]),
         }
     }
 }
