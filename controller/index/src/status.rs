@@ -4,7 +4,7 @@
 //! something else, never for its own sake.
 
 use kube::ResourceExt;
-use meridian_dns_core::{ShardHealth, Snapshot};
+use meridian_dns_core::{NetworkOwner, ShardHealth, Snapshot};
 use meridian_federation_api as api;
 use meridian_federation_core::{ClusterName, Condition, ServiceKey, Timestamp, cluster_conditions};
 
@@ -60,7 +60,7 @@ impl Index {
             ),
             None => Condition::new("Ready", false, "NotServed", "not served yet"),
         };
-        let wanted = vec![ready, self.accepted("DNSZone", &name)];
+        let wanted = vec![ready, self.networks_resolved(&name), self.accepted("DNSZone", &name)];
         let generation = object.metadata.generation;
         let mut status = api::DNSZoneStatus {
             conditions: write_conditions(&previous.conditions, wanted, generation, now)
@@ -138,6 +138,33 @@ impl Index {
             observed_generation: generation,
         };
         (status != previous).then_some(status)
+    }
+
+    /// Whether the clusters that a zone's networks name are there.
+    fn networks_resolved(&self, zone: &str) -> Condition {
+        let networks = self.world.zones.get(zone).map(|zone| zone.networks.clone());
+        let networks = networks.unwrap_or_default();
+        let unknown = networks.iter().enumerate().find_map(|(index, network)| {
+            let NetworkOwner::Site(cluster) = &network.nearest_to else {
+                return None;
+            };
+            let missing = !self.world.clusters.contains_key(cluster);
+            missing.then(|| {
+                format!(
+                    "spec.networks[{index}].cluster: there is no Cluster {cluster}, so network {} counts for nothing",
+                    network.network
+                )
+            })
+        });
+        match unknown {
+            None => Condition::new(
+                "NetworksResolved",
+                true,
+                "Known",
+                "every cluster that spec.networks names is there",
+            ),
+            Some(message) => Condition::new("NetworksResolved", false, "UnknownCluster", message),
+        }
     }
 
     /// Whether the object is used as it stands, or an earlier version of it since this one has a problem.

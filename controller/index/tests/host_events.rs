@@ -455,6 +455,21 @@ fn a_zones_networks_lead_its_clients_and_a_bad_one_changes_nothing() {
         json!([{"network": "100.64.7.0/24", "cluster": "c9"}]),
     )));
     assert_eq!(fixture.ask_from(client, GLOBAL), "A 192.0.2.1");
+    let object = fixture.index.zone_objects().next().expect("there");
+    let status = fixture
+        .index
+        .zone_status(object, &fixture.snapshot, NOW)
+        .expect("a status");
+    let mut conditions = status.conditions.iter();
+    let resolved = conditions
+        .find(|condition| condition.type_ == "NetworksResolved")
+        .expect("told");
+    assert_eq!(resolved.status, "False");
+    assert!(resolved.message.contains("spec.networks[0].cluster") && resolved.message.contains("c9"));
+    assert!(
+        fixture.clusters(Event::Apply(cluster_object("c9"))).zones,
+        "the status is to be written"
+    );
     fixture.zones(Event::Apply(zone_object("main", "example.com")));
     assert_eq!(fixture.index.problem("DNSZone", "main"), None);
     assert_eq!(fixture.ask_from(client, GLOBAL), "A 192.0.2.1");
