@@ -118,6 +118,23 @@ impl Index {
         &self.health
     }
 
+    /// Everything about which something is planned or told: for whoever begins to act.
+    pub fn everything(&self) -> Dirty {
+        Dirty {
+            services: self
+                .world
+                .services
+                .keys()
+                .chain(self.world.routes_of.keys())
+                .cloned()
+                .collect(),
+            federated: self.sync.keys().collect(),
+            clusters: self.clusters.keys().cloned().chain(self.refused_clusters()).collect(),
+            zones: true,
+            ..Dirty::default()
+        }
+    }
+
     /// Finds the names of dirty services anew; only what differs is returned.
     pub fn update_names(&mut self, services: BTreeSet<ServiceKey>) -> Vec<NameDelta> {
         self.names.update(&self.world, services)

@@ -3,6 +3,9 @@
 //! It decides nothing. The order within one turn matters: first the table that answers queries, then
 //! everything that takes time. A change is thus answered as soon as it is known, and nothing here waits
 //! for a cluster: members have queues of their own.
+//!
+//! Every replica keeps all of the index and the answers; plans, statuses and all other effects are the
+//! leader's. Who begins to lead plans everything anew, since what was dirty before was left to another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock::now;
 use crate::host::{HostJob, host_writer, watch_host};
+use crate::lease::Leadership;
 use crate::member::{AFTER_A_BUG, ConnectionSpec, Member, MemberContext, ProbeOrder, SyncJob, receive};
 use crate::message::{HostEvent, MemberEvent, Message, StatusOf};
 use crate::status::{StatusJob, status_of, status_writer};
@@ -42,6 +46,8 @@ pub(crate) struct ControllerConfig {
     pub(crate) settings: HealthSettings,
     /// What the DNS server answers from.
     pub(crate) table: Table,
+    /// Whether effects are ours.
+    pub(crate) leadership: Leadership,
 }
 
 /// What changed the answers.
@@ -116,6 +122,7 @@ struct Loop {
     host_jobs: mpsc::UnboundedSender<HostJob>,
     status_jobs: mpsc::UnboundedSender<StatusJob>,
     changes: broadcast::Sender<Arc<Change>>,
+    leads: bool,
     tasks: JoinSet<()>,
 }
 
@@ -131,8 +138,20 @@ impl Loop {
         let (status_jobs, status_queue) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         watch_host(&mut tasks, &config.host, &kinds, &messages);
-        tasks.spawn(host_writer(config.host.clone(), host_queue, messages.clone()));
-        tasks.spawn(status_writer(config.host.clone(), status_queue, messages.clone()));
+        let leadership = config.leadership;
+        tasks.spawn(host_writer(
+            config.host.clone(),
+            leadership.clone(),
+            host_queue,
+            messages.clone(),
+        ));
+        tasks.spawn(status_writer(
+            config.host.clone(),
+            leadership.clone(),
+            status_queue,
+            messages.clone(),
+        ));
+        tasks.spawn(tell_leadership(leadership.clone(), messages.clone()));
         let mut sources = SelectAll::new();
         sources.push(receive(queue));
         Self {
@@ -144,6 +163,7 @@ impl Loop {
                 settings: config.settings,
                 kinds,
                 control_plane: config.control_plane,
+                leadership,
             },
             members: BTreeMap::new(),
             next_connection: 1,
@@ -152,6 +172,7 @@ impl Loop {
             host_jobs,
             status_jobs,
             changes,
+            leads: false,
             tasks,
         }
     }
@@ -250,6 +271,14 @@ impl Loop {
                 dirty
             }
             Message::Tick => self.index.tick(now),
+            Message::Leads(leads) => {
+                self.leads = leads;
+                if leads {
+                    self.index.everything()
+                } else {
+                    Dirty::default()
+                }
+            }
             Message::StatusAgain(of) => {
                 self.write_status(of);
                 return;
@@ -361,6 +390,13 @@ impl Loop {
         for cluster in &dirty.probes {
             self.order_probes(cluster);
         }
+        if self.leads {
+            self.effect(dirty);
+        }
+    }
+
+    /// What the leader alone does.
+    fn effect(&mut self, mut dirty: Dirty) {
         for planned in self.index.plan(std::mem::take(&mut dirty.federated), now()) {
             tracing::debug!(key = %planned.key, plan = %planned.plan, "planned");
             if let Some(write) = planned.host {
@@ -463,8 +499,22 @@ impl Loop {
     }
 
     fn write_status(&self, of: StatusOf) {
+        if !self.leads {
+            return;
+        }
         if let Some(job) = status_of(&self.index, &self.table.load(), of, now()) {
             let _ = self.status_jobs.send(job);
+        }
+    }
+}
+
+/// Tells the loop when this replica begins and ceases to lead.
+async fn tell_leadership(mut leadership: Leadership, messages: mpsc::Sender<Message>) {
+    let mut leads = false;
+    loop {
+        leads = leadership.differs_from(leads).await;
+        if messages.send(Message::Leads(leads)).await.is_err() {
+            return;
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The DNS server's arguments of `meridian run`, and its configuration from them.
 //!
 //! What must stay true: without arguments the server listens on loopback, plain DNS alone, and limits
-//! nobody's queries over UDP. Cookies are always on: their secret is this process's own, and a client
-//! that meets another replica is simply given a new cookie.
+//! nobody's queries over UDP. Cookies are always on: their secret is this process's own until the
+//! replicas' shared one is known.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -4,13 +4,18 @@
 
 mod clock;
 mod controller;
+mod cookies;
 mod demo;
 mod dns;
 mod host;
+mod lease;
 mod member;
 mod message;
 mod run;
+mod shared_state;
 mod status;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 use std::io::IsTerminal;

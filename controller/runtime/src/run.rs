@@ -8,12 +8,18 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use meridian_dns_server::{DnsServer, Table};
-use meridian_federation_core::HealthSettings;
-
+use meridian_federation_core::{HealthSettings, LeaseTimes};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::controller::{Controller, ControllerConfig};
+use crate::cookies;
 use crate::dns::DnsArgs;
+use crate::lease::{Campaign, identity};
+use crate::shared_state::SharedState;
+
+/// Namespace on the host for the leader's lease and what replicas share.
+pub(crate) const DEFAULT_NAMESPACE: &str = "meridian-system";
 
 /// Arguments of `meridian run`.
 #[derive(Debug, Args)]
@@ -30,6 +36,14 @@ pub(crate) struct RunArgs {
     /// namespace, if not given.
     #[arg(long, value_name = "ID")]
     control_plane: Option<String>,
+    /// Namespace of the host for what replicas share: the leader's lease and the shared state. The leader
+    /// makes it if it is not there.
+    #[arg(long, default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
+    namespace: String,
+    /// Name of this replica, which no other that runs has: a replica that starts again under its name need
+    /// not wait until its old lease has run out. Made up, if not given.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    replica: Option<String>,
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -50,22 +64,35 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
                 .context("the host's kube-system namespace has no UID; give --control-plane")?
         }
     };
+    let campaign = Campaign::start(
+        host.clone(),
+        &args.namespace,
+        identity(args.replica)?,
+        LeaseTimes::default(),
+    );
+    let shared = SharedState::new(host.clone(), &args.namespace, campaign.leadership());
+    let mut tasks = JoinSet::new();
+    cookies::start(&shared, server.settings().clone(), &mut tasks);
     let config = ControllerConfig {
         host,
         control_plane,
         settings: HealthSettings::default(),
         table,
+        leadership: campaign.leadership(),
     };
     let mut controller = Controller::start(config);
     tracing::info!(dns = ?server.addresses(), "running");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         error = controller.failed() => return Err(error),
+        // Such a task ends only by a panic.
+        Some(ended) = tasks.join_next() => anyhow::bail!("a task for the shared state ended: {ended:?}"),
         stopped = server.stopped() => anyhow::bail!("the DNS server stopped on {}: {}", stopped.address, stopped.reason),
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     drop(controller);
+    campaign.end().await;
     server.shutdown().await;
     Ok(())
 }

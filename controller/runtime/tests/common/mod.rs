@@ -101,6 +101,8 @@ impl Federation {
         let child = Command::new(env!("CARGO_BIN_EXE_meridian"))
             .args([
                 "run",
+                "--replica",
+                "test",
                 "--dns",
                 &self.dns.to_string(),
                 "--kubeconfig",
