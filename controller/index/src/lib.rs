@@ -16,6 +16,7 @@ mod health;
 mod host;
 mod managed;
 pub mod parse;
+mod saved;
 mod snapshot;
 mod status;
 mod sync;
@@ -51,6 +52,7 @@ pub struct Index {
     problems: BTreeMap<(&'static str, String), ParseError>,
     facts: BTreeMap<ClusterName, ClusterFacts>,
     listed: Listed,
+    saved: Option<saved::SavedState>,
     text_reader: Option<Arc<dyn ReadText>>,
     sync: sync::SyncState,
 }
@@ -60,6 +62,7 @@ pub struct Index {
 #[derive(Debug, Default)]
 struct Listed {
     clusters: bool,
+    zones: bool,
     routes: bool,
     federated_namespaces: bool,
 }
@@ -90,6 +93,7 @@ impl Index {
             problems: BTreeMap::new(),
             facts: BTreeMap::new(),
             listed: Listed::default(),
+            saved: None,
             text_reader: None,
             sync: sync::SyncState::new(control_plane.into()),
         }

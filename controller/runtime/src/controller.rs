@@ -15,10 +15,13 @@ use futures::stream::{BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use kube::{Client, ResourceExt};
 use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, StepEnd, WatchFailure};
+use meridian_dns_core::Saved;
 use meridian_dns_server::{MasterFile, Table};
 use meridian_federation_api as api;
-use meridian_federation_core::{ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, probe_targets};
-use tokio::sync::{broadcast, mpsc};
+use meridian_federation_core::{
+    ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, Timestamp, probe_targets,
+};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -46,6 +49,8 @@ pub(crate) struct ControllerConfig {
     pub(crate) settings: HealthSettings,
     /// What the DNS server answers from.
     pub(crate) table: Table,
+    /// What the table began with, and how long that may be used.
+    pub(crate) saved: Option<(Saved, Duration)>,
     /// Whether effects are ours.
     pub(crate) leadership: Leadership,
 }
@@ -85,6 +90,7 @@ pub(crate) struct Change {
 /// A running controller; dropping it ends it.
 pub(crate) struct Controller {
     changes: broadcast::Sender<Arc<Change>>,
+    as_of: watch::Receiver<Option<Timestamp>>,
     tasks: JoinSet<()>,
 }
 
@@ -92,14 +98,20 @@ impl Controller {
     /// Starts it.
     pub(crate) fn start(config: ControllerConfig) -> Self {
         let (changes, _) = broadcast::channel(CHANGES);
+        let (tell_as_of, as_of) = watch::channel(config.saved.as_ref().map(|(saved, _)| Timestamp(saved.as_of)));
         let mut tasks = JoinSet::new();
-        tasks.spawn(Loop::new(config, changes.clone()).run());
-        Self { changes, tasks }
+        tasks.spawn(Loop::new(config, changes.clone(), tell_as_of).run());
+        Self { changes, as_of, tasks }
     }
 
     /// Every change from now on.
     pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
         self.changes.subscribe()
+    }
+
+    /// Of when the oldest part of the answers is; `None` for now.
+    pub(crate) fn as_of(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.as_of.clone()
     }
 
     /// Ends only if the controller fails, with the reason.
@@ -122,12 +134,17 @@ struct Loop {
     host_jobs: mpsc::UnboundedSender<HostJob>,
     status_jobs: mpsc::UnboundedSender<StatusJob>,
     changes: broadcast::Sender<Arc<Change>>,
+    as_of: watch::Sender<Option<Timestamp>>,
     leads: bool,
     tasks: JoinSet<()>,
 }
 
 impl Loop {
-    fn new(config: ControllerConfig, changes: broadcast::Sender<Arc<Change>>) -> Self {
+    fn new(
+        config: ControllerConfig,
+        changes: broadcast::Sender<Arc<Change>>,
+        as_of: watch::Sender<Option<Timestamp>>,
+    ) -> Self {
         let kinds: Arc<[Arc<ObjectKind>]> = api::TARGET_KINDS
             .iter()
             .map(|target| Arc::new(object_kind(target)))
@@ -154,9 +171,19 @@ impl Loop {
         tasks.spawn(tell_leadership(leadership.clone(), messages.clone()));
         let mut sources = SelectAll::new();
         sources.push(receive(queue));
+        let mut index =
+            Index::new(config.control_plane.clone(), config.settings.clone()).with_text_reader(Arc::new(MasterFile));
+        if let Some((saved, max_age)) = config.saved {
+            let left = (Timestamp(saved.as_of) + max_age).since(now());
+            index = index.with_saved(&saved, max_age);
+            let messages = messages.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(left).await;
+                let _ = messages.send(Message::SavedExpired).await;
+            });
+        }
         Self {
-            index: Index::new(config.control_plane.clone(), config.settings.clone())
-                .with_text_reader(Arc::new(MasterFile)),
+            index,
             table: config.table,
             context: MemberContext {
                 host: config.host,
@@ -172,6 +199,7 @@ impl Loop {
             host_jobs,
             status_jobs,
             changes,
+            as_of,
             leads: false,
             tasks,
         }
@@ -271,6 +299,10 @@ impl Loop {
                 dirty
             }
             Message::Tick => self.index.tick(now),
+            Message::SavedExpired => Dirty {
+                zones: true,
+                ..Dirty::default()
+            },
             Message::Leads(leads) => {
                 self.leads = leads;
                 if leads {
@@ -368,7 +400,11 @@ impl Loop {
 
     fn act(&mut self, mut dirty: Dirty, causes: Vec<Cause>) {
         let previous = self.table.load();
-        let (next, deltas) = self.index.snapshot(&previous, &dirty, now());
+        let time = now();
+        let (next, deltas) = self.index.snapshot(&previous, &dirty, time);
+        let as_of = Some(self.index.as_of(time)).filter(|as_of| *as_of != time);
+        self.as_of
+            .send_if_modified(|known| std::mem::replace(known, as_of) != as_of);
         if let Some(next) = next {
             self.table.store(next);
             tracing::debug!(

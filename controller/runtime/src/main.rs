@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod admin;
 mod clock;
 mod controller;
 mod cookies;
@@ -12,6 +13,7 @@ mod lease;
 mod member;
 mod message;
 mod run;
+mod saved;
 mod shared_state;
 mod status;
 #[cfg(test)]

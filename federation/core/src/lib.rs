@@ -10,6 +10,7 @@
 //! - a decision about one service or object costs the same however many others there are.
 
 mod breaker;
+mod carry_over;
 mod condition;
 mod cookie_ring;
 mod discovery;
@@ -29,6 +30,7 @@ mod time;
 mod world;
 
 pub use breaker::{Breaker, BreakerSettings};
+pub use carry_over::carry_over;
 pub use condition::{Condition, ConditionStatus, merge_conditions};
 pub use cookie_ring::{CookieKey, CookieRing, CookieRingError, CookieStep, ROTATE_AFTER, STAGE_FOR};
 pub use discovery::{Discovered, Issue, discover, probe_targets};

@@ -125,6 +125,7 @@ async fn play(args: DemoArgs) -> Result<bool> {
         control_plane: fleet.host_uid.clone(),
         settings: HealthSettings::default(),
         table: table.clone(),
+        saved: None,
         leadership: campaign.leadership(),
     });
     let mut changes = controller.changes();
