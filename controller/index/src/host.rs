@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+use meridian_dns_core::Liveness;
 use meridian_federation_api as api;
 use meridian_federation_core::{ClusterFacts, ClusterHealth, ClusterName, Identity, ServiceKey, Timestamp};
 
@@ -72,9 +73,11 @@ impl Index {
                         dirty.services.extend(self.services_of(&name));
                     }
                 }
+                let saved = self.saved.as_ref().and_then(|saved| saved.sites.get(&name));
+                let liveness = saved.map_or(Liveness::Alive, |site| site.liveness);
                 self.health
                     .entry(name.clone())
-                    .or_insert_with(|| ClusterHealth::new(now));
+                    .or_insert_with(|| ClusterHealth::with_verdict(liveness, now));
                 None
             }
             Err(problem) => Some(problem),
@@ -172,6 +175,9 @@ impl Index {
     /// DNSZone objects.
     pub fn zones(&mut self, event: Event<DynamicObject>) -> Dirty {
         let mut dirty = Dirty::default();
+        if matches!(event, Event::Reset(_)) {
+            dirty.zones |= !std::mem::replace(&mut self.listed.zones, true);
+        }
         let (gone, set) = event.resolve(|| self.zones.keys().cloned(), ResourceExt::name_any);
         for name in gone {
             self.remove_zone(&name, &mut dirty);

@@ -16,6 +16,7 @@ mod health;
 mod host;
 mod managed;
 pub mod parse;
+mod saved;
 mod snapshot;
 mod status;
 mod sync;
@@ -51,6 +52,7 @@ pub struct Index {
     problems: BTreeMap<(&'static str, String), ParseError>,
     facts: BTreeMap<ClusterName, ClusterFacts>,
     listed: Listed,
+    saved: Option<saved::SavedState>,
     text_reader: Option<Arc<dyn ReadText>>,
     sync: sync::SyncState,
 }
@@ -60,6 +62,7 @@ pub struct Index {
 #[derive(Debug, Default)]
 struct Listed {
     clusters: bool,
+    zones: bool,
     routes: bool,
     federated_namespaces: bool,
 }
@@ -90,6 +93,7 @@ impl Index {
             problems: BTreeMap::new(),
             facts: BTreeMap::new(),
             listed: Listed::default(),
+            saved: None,
             text_reader: None,
             sync: sync::SyncState::new(control_plane.into()),
         }
@@ -116,6 +120,23 @@ impl Index {
     /// Health of every cluster.
     pub fn health(&self) -> &BTreeMap<ClusterName, ClusterHealth> {
         &self.health
+    }
+
+    /// Everything about which something is planned or told: for whoever begins to act.
+    pub fn everything(&self) -> Dirty {
+        Dirty {
+            services: self
+                .world
+                .services
+                .keys()
+                .chain(self.world.routes_of.keys())
+                .cloned()
+                .collect(),
+            federated: self.sync.keys().collect(),
+            clusters: self.clusters.keys().cloned().chain(self.refused_clusters()).collect(),
+            zones: true,
+            ..Dirty::default()
+        }
     }
 
     /// Finds the names of dirty services anew; only what differs is returned.

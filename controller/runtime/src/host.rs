@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::lease::Leadership;
 use crate::member::receive_unbounded;
 use crate::message::{HostEvent, Message};
 use crate::watch::watch;
@@ -69,12 +70,22 @@ pub(crate) fn watch_host(
 }
 
 /// Carries out writes to federated objects.
-pub(crate) async fn host_writer(host: Client, jobs: mpsc::UnboundedReceiver<HostJob>, messages: mpsc::Sender<Message>) {
+pub(crate) async fn host_writer(
+    host: Client,
+    leadership: Leadership,
+    jobs: mpsc::UnboundedReceiver<HostJob>,
+    messages: mpsc::Sender<Message>,
+) {
     receive_unbounded(jobs)
         .for_each_concurrent(WRITES_AT_ONCE, |job| {
-            let (host, messages) = (&host, &messages);
+            let (host, leadership, messages) = (&host, &leadership, &messages);
             async move {
                 let key = job.key.clone();
+                if !leadership.holds() {
+                    let end = HostWriteEnd::Failed;
+                    let _ = messages.send(Message::HostWriteEnded { key, end }).await;
+                    return;
+                }
                 let reason = match timeout(REQUEST_LIMIT, write(host, job)).await {
                     Ok(Ok(version)) => {
                         let end = version.map_or(HostWriteEnd::Superseded, HostWriteEnd::Written);

@@ -2,15 +2,22 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod admin;
 mod clock;
 mod controller;
+mod cookies;
 mod demo;
 mod dns;
 mod host;
+mod lease;
 mod member;
 mod message;
 mod run;
+mod saved;
+mod shared_state;
 mod status;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 use std::io::IsTerminal;

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::lease::Leadership;
 use crate::message::{MemberEvent, Message};
 use crate::watch::watch as watch_objects;
 
@@ -80,6 +81,7 @@ pub(crate) struct MemberContext {
     pub(crate) settings: HealthSettings,
     pub(crate) kinds: Arc<[Arc<ObjectKind>]>,
     pub(crate) control_plane: String,
+    pub(crate) leadership: Leadership,
 }
 
 impl Member {
@@ -111,6 +113,7 @@ impl Member {
         tasks.spawn(probe(context.settings.clone(), reporter.clone(), probe_orders));
         tasks.spawn(work(
             context.control_plane.clone(),
+            context.leadership.clone(),
             reporter.clone(),
             clients,
             step_queue,
@@ -368,13 +371,15 @@ async fn probe(settings: HealthSettings, reporter: Reporter, mut orders: watch::
 /// Carries out steps, some side by side, each with its own limit.
 async fn work(
     control_plane: String,
+    leadership: Leadership,
     reporter: Reporter,
     clients: watch::Receiver<Option<MemberClient>>,
     steps: mpsc::Receiver<SyncJob>,
 ) {
     receive(steps)
         .for_each_concurrent(STEPS_AT_ONCE, |SyncJob { key, step }| {
-            let client = clients.borrow().clone();
+            // A step that waited until another leads is that one's to decide.
+            let client = clients.borrow().clone().filter(|_| leadership.holds());
             let (reporter, control_plane) = (&reporter, &control_plane);
             async move {
                 let end = match client {

@@ -38,6 +38,10 @@ pub(crate) enum Message {
     Tick,
     /// A status could not be written: compute it again.
     StatusAgain(StatusOf),
+    /// Saved answers are too old from now on.
+    SavedExpired,
+    /// This replica leads now, or does no more.
+    Leads(bool),
 }
 
 /// Whose status.

@@ -18,6 +18,8 @@ mod signers;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::chain::{ChainError, ChainNames, nsec_chain, nsec3_chain};
 pub use self::hash::NameHash;
 pub use self::key::{Algorithm, DnsKey, ds_digest};
@@ -28,7 +30,7 @@ use crate::record::Opaque;
 use crate::{DnsName, RecordData, RecordSet, RecordType};
 
 /// How it is proved that something does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Denial {
     /// One NSEC record that exists for the question's name alone (RFC 9824): small, one signature, and
     /// nobody can walk the zone.
@@ -40,7 +42,7 @@ pub enum Denial {
 }
 
 /// One key of a zone, and what it does now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneKey {
     /// The key.
     pub key: DnsKey,
@@ -55,7 +57,7 @@ pub struct ZoneKey {
 }
 
 /// The public side of a signed zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dnssec {
     /// TTL of the DNSKEY, CDS and CDNSKEY sets, in seconds.
     pub key_ttl: u32,

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::find::Found;
 use self::node::{Node, Routed};
@@ -24,7 +25,7 @@ use crate::{DnsName, Dnssec, RecordData, RecordSet, RecordType, RoutedName, Soa,
 pub const MINIMUM_TTL: u32 = 5;
 
 /// A name server of the zone, with addresses where its name lies in the zone (glue).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameServer {
     /// Its name.
     pub name: DnsName,

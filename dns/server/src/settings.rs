@@ -181,7 +181,8 @@ impl Default for Drain {
 pub struct SharedSettings(Arc<ArcSwap<Settings>>);
 
 impl SharedSettings {
-    pub(crate) fn new(settings: Settings) -> Self {
+    /// Settings that start like that. A server has its own: [`crate::DnsServer::settings`].
+    pub fn new(settings: Settings) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(settings)))
     }
 
@@ -193,6 +194,16 @@ impl SharedSettings {
     /// Replaces the settings; the next message sees them.
     pub fn store(&self, settings: Settings) {
         self.0.store(Arc::new(settings));
+    }
+
+    /// Changes a part of the settings. Another writer's change of another part is never lost: if there
+    /// was one meanwhile, `change` is applied to what that one made.
+    pub fn update(&self, change: impl Fn(&mut Settings)) {
+        self.0.rcu(|settings| {
+            let mut next = Settings::clone(settings);
+            change(&mut next);
+            next
+        });
     }
 
     /// For one short, synchronous use.

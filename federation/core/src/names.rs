@@ -30,3 +30,7 @@ pub const RELEASE_ANNOTATION: &str = "meridian.dev/release";
 pub const FINALIZER: &str = "meridian.dev/sync";
 /// Field manager of every write to a member.
 pub const FIELD_MANAGER: &str = "meridian";
+/// Label on an object in which replicas share state: what kind of state.
+pub const SHARED_STATE_LABEL: &str = "meridian.dev/shared-state";
+/// Annotation on the head object of a piece of shared state: the piece's name.
+pub const SHARED_PIECE_ANNOTATION: &str = "meridian.dev/shared-piece";

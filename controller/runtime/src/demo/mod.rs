@@ -18,11 +18,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use meridian_dns_server::{DnsServer, ServerConfig, Table};
-use meridian_federation_core::HealthSettings;
+use meridian_federation_core::{HealthSettings, LeaseTimes};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::controller::{Controller, ControllerConfig};
+use crate::lease::{Campaign, identity};
+use crate::run::DEFAULT_NAMESPACE;
 use api_server::Source;
 use expect::Asker;
 use fleet::Fleet;
@@ -111,11 +113,20 @@ async fn play(args: DemoArgs) -> Result<bool> {
         .with_context(|| format!("{} cannot be made; choose a folder with --folder", folder.display()))?;
     let fleet = Fleet::start(&Source::of(args.api_servers), &folder, args.load_balancers).await?;
     objects::create_fleet(&fleet).await?;
+    let namespace = DEFAULT_NAMESPACE;
+    let campaign = Campaign::start(
+        fleet.host.clone(),
+        namespace,
+        identity(Some("demo".to_owned()))?,
+        LeaseTimes::default(),
+    );
     let mut controller = Controller::start(ControllerConfig {
         host: fleet.host.clone(),
         control_plane: fleet.host_uid.clone(),
         settings: HealthSettings::default(),
         table: table.clone(),
+        saved: None,
+        leadership: campaign.leadership(),
     });
     let mut changes = controller.changes();
     say("Started a host cluster and three members. Federating namespace shop with web and api ...");
@@ -164,6 +175,7 @@ async fn play(args: DemoArgs) -> Result<bool> {
         }
     };
     drop(controller);
+    campaign.end().await;
     server.shutdown().await;
     Ok(ok)
 }

@@ -57,6 +57,10 @@ impl<'a, T: Trace> Walk<'a, T> {
         let asked = self.question.record_type;
         let mut name = self.question.name.clone();
         let Some(mut zone) = self.snapshot.zone_for(&name, asked) else {
+            if !self.snapshot.zones_known() {
+                self.trace.step(|| Step::NotKnownYet(name));
+                return Answer::of(Outcome::ServFail);
+            }
             self.trace.step(|| Step::NotOurs(name));
             return Answer::of(Outcome::Refused);
         };

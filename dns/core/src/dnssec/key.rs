@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::DnsName;
@@ -17,7 +18,7 @@ const PROTOCOL: u8 = 3;
 const SHA_256: u8 = 2;
 
 /// What keys sign with. The two that RFC 8624 recommends for new zones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256 (RFC 6605): every validator knows it.
     #[default]
@@ -47,7 +48,7 @@ impl fmt::Display for Algorithm {
 }
 
 /// A public key of a zone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DnsKey {
     /// The SEP flag: a key-signing key (flags 257 instead of 256).
     pub secure_entry_point: bool,
