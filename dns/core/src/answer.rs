@@ -18,7 +18,7 @@
 
 mod additional;
 mod alternatives;
-mod choose;
+pub(crate) mod choose;
 mod depends;
 mod present;
 mod trace;

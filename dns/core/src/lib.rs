@@ -28,6 +28,7 @@ mod site;
 mod snapshot;
 mod static_records;
 mod text;
+pub mod transfer;
 mod zone;
 
 pub use answer::{

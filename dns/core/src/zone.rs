@@ -128,6 +128,11 @@ impl Zone {
         self.routed == 0
     }
 
+    /// Every name with what stands there, in no order.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&DnsName, &Node)> {
+        self.nodes.iter()
+    }
+
     /// All routed names, in the order of names.
     pub fn names(&self) -> Vec<&Arc<RoutedName>> {
         let mut all: Vec<_> = self
@@ -167,6 +172,13 @@ impl Zone {
             next.refresh(name);
         }
         next
+    }
+
+    /// This version with that serial: that of the zone's stream of transfers, see [`crate::transfer`].
+    #[must_use]
+    pub fn with_serial(mut self, serial: u32) -> Self {
+        self.soa.serial = serial;
+        self
     }
 
     /// This version, known or not known to be complete.

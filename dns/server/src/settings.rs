@@ -116,6 +116,8 @@ pub struct StreamLimits {
     /// Connections per client: an IPv4 address or an IPv6 /56. Past half of `connections` a client that has
     /// a sixteenth of this gets no more.
     pub connections_per_client: usize,
+    /// Zone transfers at a time, in all; further ones are refused until one has ended.
+    pub transfers: usize,
     /// Exchanges at a time in one connection over HTTPS or QUIC.
     pub streams_per_connection: u16,
 }
@@ -131,6 +133,7 @@ impl Default for StreamLimits {
             handshake: Duration::from_secs(5),
             connections: 4096,
             connections_per_client: 128,
+            transfers: 16,
             streams_per_connection: 100,
         }
     }

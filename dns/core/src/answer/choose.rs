@@ -221,7 +221,7 @@ fn has(name: &RoutedName, shard: &Shard, record_type: RecordType) -> bool {
 
 /// Whether there is a type that this shard answers. Its IPv6 addresses do not count when the name's
 /// are not answered.
-fn answerable(shard: &Shard, name: &RoutedName) -> bool {
+pub(crate) fn answerable(shard: &Shard, name: &RoutedName) -> bool {
     match &shard.data {
         ShardData::Addresses(addresses) => addresses.iter().any(|address| address.is_ipv4() || name.ipv6),
         ShardData::Services(services) => !services.is_empty(),
@@ -230,7 +230,7 @@ fn answerable(shard: &Shard, name: &RoutedName) -> bool {
 
 /// The addresses of one family: the internal ones for those who are told them, if there are any and
 /// there are public ones that they stand in for.
-fn addresses<'a>(
+pub(crate) fn addresses<'a>(
     shard: &'a Shard,
     name: &RoutedName,
     record_type: RecordType,
@@ -251,7 +251,7 @@ fn addresses<'a>(
 
 /// The HTTPS record of a site: the owner name itself, with the addresses as hints (RFC 9460 section
 /// 7.3), so that a client can connect before its questions for addresses are answered.
-fn https(service: &HttpsService, name: &RoutedName, shard: &Shard, internal: bool) -> RecordData {
+pub(crate) fn https(service: &HttpsService, name: &RoutedName, shard: &Shard, internal: bool) -> RecordData {
     let mut parameters: BTreeMap<u16, Arc<[u8]>> = BTreeMap::new();
     let mut put = |key, value: Vec<u8>| {
         if !value.is_empty() {

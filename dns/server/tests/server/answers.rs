@@ -54,6 +54,7 @@ impl<'a> Asking<'a> {
             snapshot: self.snapshot,
             settings: &self.settings,
             limiter: Some(&self.limiter),
+            transfers: None,
             signer: None,
         };
         let mut out = Vec::new();

@@ -17,5 +17,6 @@ mod signing_ahead;
 mod stopping;
 mod streams;
 mod support;
+mod transfers;
 mod unbound;
 mod zone_file;

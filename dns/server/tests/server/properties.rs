@@ -176,6 +176,7 @@ impl Asked {
             snapshot: world,
             settings: &Settings::default(),
             limiter: None,
+            transfers: None,
             signer: None,
         };
         let mut out = Vec::new();
@@ -310,7 +311,7 @@ proptest! {
             now: Now { unix: 0, monotonic: Duration::ZERO },
             idle: None,
         };
-        let context = Context { snapshot: &world, settings: &Settings::default(), limiter: None, signer: None };
+        let context = Context { snapshot: &world, settings: &Settings::default(), limiter: None, transfers: None, signer: None };
         let mut out = Vec::new();
         if respond(&octets, &arrival, &context, &mut out).is_some() {
             prop_assert!(Message::from_vec(&out).is_ok());
