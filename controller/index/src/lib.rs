@@ -16,6 +16,7 @@ mod health;
 mod host;
 mod managed;
 pub mod parse;
+mod signing;
 mod snapshot;
 mod status;
 mod sync;
@@ -33,6 +34,7 @@ pub use discovery::DiscoveryEvent;
 pub use event::{Dirty, Event, WatchFailure};
 pub use federated::write_conditions;
 pub use parse::ParseError;
+pub use signing::{KeyEvent, KeyTask};
 pub use sync::{HostWrite, HostWriteEnd, Planned, StepEnd};
 
 /// Everything known, and everything decided from it so far.
@@ -51,6 +53,7 @@ pub struct Index {
     problems: BTreeMap<(&'static str, String), ParseError>,
     facts: BTreeMap<ClusterName, ClusterFacts>,
     listed: Listed,
+    keys: signing::Keys,
     text_reader: Option<Arc<dyn ReadText>>,
     sync: sync::SyncState,
 }
@@ -90,6 +93,7 @@ impl Index {
             problems: BTreeMap::new(),
             facts: BTreeMap::new(),
             listed: Listed::default(),
+            keys: signing::Keys::default(),
             text_reader: None,
             sync: sync::SyncState::new(control_plane.into()),
         }

@@ -87,6 +87,18 @@ impl DnsKey {
         data.extend(ds_digest(owner, &self.data()));
         data
     }
+
+    /// Its DS record as a line of a zone file, which registrars and parents take.
+    pub fn ds_line(&self, owner: &DnsName) -> String {
+        let digest = ds_digest(owner, &self.data());
+        let hex: String = digest.iter().map(|octet| format!("{octet:02X}")).collect();
+        let owner = owner.as_str().trim_end_matches('.');
+        format!(
+            "{owner}. IN DS {} {} {SHA_256} {hex}",
+            self.tag(),
+            self.algorithm.number()
+        )
+    }
 }
 
 /// SHA-256 over a name and the data of its DNSKEY (RFC 4034 section 5.1.4).
@@ -130,6 +142,12 @@ mod tests {
             let owner = DnsName::parse(owner).expect("a name");
             assert_eq!(key.tag(), tag);
             assert_eq!(HEXLOWER.encode(&ds_digest(&owner, &key.data())), digest);
+            let line = format!(
+                "{owner}. IN DS {tag} {} 2 {}",
+                algorithm.number(),
+                digest.to_uppercase()
+            );
+            assert_eq!(key.ds_line(&owner), line);
             assert_eq!(
                 key.ds(&owner)[..4],
                 [tag.to_be_bytes()[0], tag.to_be_bytes()[1], algorithm.number(), 2]

@@ -24,7 +24,7 @@ pub use self::hold::Hold;
 pub use self::ring::{AddError, Goal, KeyRing, NewKey, Part, Phase, Requests, RingKey, Role, Sighting, Stage};
 pub use self::waiting::{Wait, waits};
 use crate::DnsName;
-use crate::dnssec::Algorithm;
+use crate::dnssec::{Algorithm, DnsKey};
 
 /// What keys a zone is to have, and how long the world takes to learn of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,16 +201,17 @@ impl StepTaker<'_> {
     }
 
     fn look(&mut self, owner: &DnsName, parent: &ParentView) {
-        for key in self.ring.keys.iter_mut().filter(|key| key.role.signs_keys()) {
-            let data = key.key.ds(owner);
-            let is_its = |ds: &ParentDs| {
-                let digest = ds.digest.as_ref();
-                ds.tag == key.key.tag()
-                    && digest.is_none_or(|(algorithm, digest)| {
-                        *algorithm == key.key.algorithm.number() && data.ends_with(digest)
-                    })
+        let is_its = |key: &DnsKey, ds: &ParentDs| {
+            let fits = |(algorithm, digest): &(u8, Vec<u8>)| {
+                *algorithm == key.algorithm.number() && key.ds(owner).ends_with(digest)
             };
-            let shown = parent.ds.iter().any(is_its);
+            ds.tag == key.tag() && ds.digest.as_ref().is_none_or(fits)
+        };
+        let keys = &mut self.ring.keys;
+        let foreign = |ds: &&ParentDs| !keys.iter().any(|key| is_its(&key.key, ds));
+        self.ring.foreign_ds = parent.ds.iter().filter(foreign).map(|ds| ds.tag).collect();
+        for key in keys.iter_mut().filter(|key| key.role.signs_keys()) {
+            let shown = parent.ds.iter().any(|ds| is_its(&key.key, ds));
             key.seen = match (shown, key.seen) {
                 (true, Sighting::Shown { since }) => Sighting::Shown { since },
                 (true, _) => Sighting::Shown { since: self.now },

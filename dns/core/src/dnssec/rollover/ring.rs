@@ -245,6 +245,8 @@ pub struct KeyRing {
     pub parent: Hold,
     /// The largest TTL seen on the parent's DS set, in seconds.
     pub seen_ds_ttl: u32,
+    /// Tags of DS records in the parent that belong to no key here, as last seen.
+    pub foreign_ds: Vec<u16>,
     /// The last requests to replace keys that were taken up.
     pub taken: Requests,
 }
