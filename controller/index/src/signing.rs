@@ -155,6 +155,7 @@ fn status_of(ring: &KeyRing, domain: &DnsName) -> Option<api::DnssecStatus> {
         return None;
     }
     let wanted = ring.keys.iter().filter(|key| key.ds.phase.is_shown());
+    let published = ring.keys.iter().filter(|key| key.dnskey.phase.is_shown());
     let keys = ring.keys.iter().map(|key| {
         let phase = |has: bool, stage: Stage| has.then(|| stage.phase.as_str().to_owned());
         api::DnssecKeyStatus {
@@ -170,6 +171,7 @@ fn status_of(ring: &KeyRing, domain: &DnsName) -> Option<api::DnssecStatus> {
     });
     Some(api::DnssecStatus {
         ds: wanted.map(|key| key.key.ds_line(domain)).collect(),
+        dnskeys: published.map(|key| key.key.dnskey_line(domain)).collect(),
         keys: keys.collect(),
     })
 }

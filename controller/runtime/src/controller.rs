@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 use futures::stream::{BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use kube::{Client, ResourceExt};
-use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, StepEnd, WatchFailure};
+use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, KeyTask, StepEnd, WatchFailure};
 use meridian_dns_server::{MasterFile, Table};
 use meridian_federation_api as api;
 use meridian_federation_core::{ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, probe_targets};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::now;
 use crate::host::{HostJob, host_writer, watch_host};
+use crate::keys::{KeeperConfig, keep};
 use crate::lease::Leadership;
 use crate::member::{AFTER_A_BUG, ConnectionSpec, Member, MemberContext, ProbeOrder, SyncJob, receive};
 use crate::message::{HostEvent, MemberEvent, Message, StatusOf};
@@ -48,6 +49,8 @@ pub(crate) struct ControllerConfig {
     pub(crate) table: Table,
     /// Whether effects are ours.
     pub(crate) leadership: Leadership,
+    /// Where keys of zones are kept and used.
+    pub(crate) keys: KeeperConfig,
 }
 
 /// What changed the answers.
@@ -121,6 +124,7 @@ struct Loop {
     messages: mpsc::Sender<Message>,
     host_jobs: mpsc::UnboundedSender<HostJob>,
     status_jobs: mpsc::UnboundedSender<StatusJob>,
+    key_tasks: watch::Sender<Vec<KeyTask>>,
     changes: broadcast::Sender<Arc<Change>>,
     leads: bool,
     tasks: JoinSet<()>,
@@ -152,6 +156,8 @@ impl Loop {
             messages.clone(),
         ));
         tasks.spawn(tell_leadership(leadership.clone(), messages.clone()));
+        let (key_tasks, tasks_of_keys) = watch::channel(Vec::new());
+        tasks.spawn(keep(config.keys, tasks_of_keys, messages.clone()));
         let mut sources = SelectAll::new();
         sources.push(receive(queue));
         Self {
@@ -171,6 +177,7 @@ impl Loop {
             messages,
             host_jobs,
             status_jobs,
+            key_tasks,
             changes,
             leads: false,
             tasks,
@@ -279,6 +286,7 @@ impl Loop {
                     Dirty::default()
                 }
             }
+            Message::Keys(event) => self.index.keys(event),
             Message::StatusAgain(of) => {
                 self.write_status(of);
                 return;
@@ -382,6 +390,15 @@ impl Loop {
             };
             // Nobody may be listening.
             let _ = self.changes.send(Arc::new(change));
+        }
+        // The longest TTL of a zone may come from a name.
+        if dirty.zones || !dirty.services.is_empty() {
+            let tasks = self.index.key_tasks(&self.table.load());
+            self.key_tasks.send_if_modified(|before| {
+                let differs = *before != tasks;
+                *before = tasks;
+                differs
+            });
         }
         if dirty.sites || !dirty.clusters.is_empty() {
             dirty.merge(self.connect());

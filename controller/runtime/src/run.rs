@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 use crate::controller::{Controller, ControllerConfig};
 use crate::cookies;
 use crate::dns::DnsArgs;
+use crate::keys::KeeperConfig;
+use crate::keys::folder::KeyFolder;
 use crate::lease::{Campaign, identity};
 use crate::shared_state::SharedState;
 
@@ -44,12 +46,18 @@ pub(crate) struct RunArgs {
     /// not wait until its old lease has run out. Made up, if not given.
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     replica: Option<String>,
+    /// A folder for copies of the keys of signed zones, so that a restarted replica can sign without the host.
+    /// Only this user can read the files.
+    #[arg(long, value_name = "FOLDER")]
+    dnssec_keys: Option<PathBuf>,
 }
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let table = Table::default();
-    let mut server = DnsServer::bind(args.dns.config(), table.clone()).await?;
+    let dns = args.dns.config();
+    let signer = dns.signer.clone();
+    let mut server = DnsServer::bind(dns, table.clone()).await?;
     let host = host_client(args.kubeconfig, args.context).await?;
     let control_plane = match args.control_plane {
         Some(id) => id,
@@ -73,8 +81,14 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let shared = SharedState::new(host.clone(), &args.namespace, campaign.leadership());
     let mut tasks = JoinSet::new();
     cookies::start(&shared, server.settings().clone(), &mut tasks);
+    let keys = KeeperConfig {
+        state: shared,
+        folder: args.dnssec_keys.map(KeyFolder::new),
+        signer,
+    };
     let config = ControllerConfig {
         host,
+        keys,
         control_plane,
         settings: HealthSettings::default(),
         table,
@@ -98,7 +112,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
 }
 
 /// The operator's own kubeconfig is trusted: it may run a credential plugin. Members' are not.
-async fn host_client(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Client> {
+pub(crate) async fn host_client(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Client> {
     let mut config = match kubeconfig {
         Some(path) => {
             let text =

@@ -166,6 +166,9 @@ pub struct DnssecStatus {
     /// them, and while they should be removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ds: Vec<String>,
+    /// The DNSKEY records that the zone shows, as in a zone file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dnskeys: Vec<String>,
     /// The keys, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<DnssecKeyStatus>,
