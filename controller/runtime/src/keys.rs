@@ -350,3 +350,6 @@ fn tell_events(zone: &DnsName, events: &[rollover::Event]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

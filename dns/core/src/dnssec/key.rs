@@ -158,7 +158,7 @@ mod tests {
                 digest.to_uppercase()
             );
             assert_eq!(key.ds_line(&owner), line);
-            let line = format!("{owner}. IN DNSKEY 257 3 {} {text}", algorithm.number());
+            let line = format!("{owner} IN DNSKEY 257 3 {} {text}", algorithm.number());
             assert_eq!(key.dnskey_line(&owner), line);
             assert_eq!(
                 key.ds(&owner)[..4],
