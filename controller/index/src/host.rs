@@ -8,7 +8,7 @@ use meridian_dns_core::Liveness;
 use meridian_federation_api as api;
 use meridian_federation_core::{ClusterFacts, ClusterHealth, ClusterName, Identity, ServiceKey, Timestamp};
 
-use crate::{Dirty, Event, Index, ParseError, parse};
+use crate::{Dirty, Event, Index, ParseError, parse, signing};
 
 impl Index {
     /// Cluster objects.
@@ -199,8 +199,14 @@ impl Index {
             dirty.zones = true;
             return;
         };
-        let problem = match parse::zone(&object, self.text_reader.as_deref()) {
-            Ok(zone) => {
+        let parsed = parse::zone(&object, self.text_reader.as_deref());
+        let problem = match parsed.and_then(|zone| Ok((zone, signing::signing(&object)?))) {
+            Ok((zone, signing)) => {
+                // How it is signed concerns no name.
+                if self.world.signing.get(&name) != Some(&signing) {
+                    self.world.signing.insert(name.clone(), signing);
+                    dirty.zones = true;
+                }
                 if self.world.zones.get(&name) != Some(&zone) {
                     self.breaker.release_zone(&zone.domain, zone.released);
                     self.world.zones.insert(name.clone(), zone);
@@ -218,6 +224,7 @@ impl Index {
 
     fn remove_zone(&mut self, name: &str, dirty: &mut Dirty) {
         self.zones.remove(name);
+        self.world.signing.remove(name);
         self.set_problem("DNSZone", name, None);
         if self.world.zones.remove(name).is_some() {
             dirty.zones = true;

@@ -17,6 +17,7 @@ mod host;
 mod managed;
 pub mod parse;
 mod saved;
+mod signing;
 mod snapshot;
 mod status;
 mod sync;
@@ -34,6 +35,7 @@ pub use discovery::DiscoveryEvent;
 pub use event::{Dirty, Event, WatchFailure};
 pub use federated::write_conditions;
 pub use parse::ParseError;
+pub use signing::{KeyEvent, KeyTask};
 pub use sync::{HostWrite, HostWriteEnd, Planned, StepEnd};
 
 /// Everything known, and everything decided from it so far.
@@ -53,6 +55,7 @@ pub struct Index {
     facts: BTreeMap<ClusterName, ClusterFacts>,
     listed: Listed,
     saved: Option<saved::SavedState>,
+    keys: signing::Keys,
     text_reader: Option<Arc<dyn ReadText>>,
     sync: sync::SyncState,
 }
@@ -94,6 +97,7 @@ impl Index {
             facts: BTreeMap::new(),
             listed: Listed::default(),
             saved: None,
+            keys: signing::Keys::default(),
             text_reader: None,
             sync: sync::SyncState::new(control_plane.into()),
         }

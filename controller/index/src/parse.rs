@@ -39,7 +39,7 @@ impl std::fmt::Display for ParseError {
     }
 }
 
-fn bad(field: impl Into<String>, message: impl ToString) -> ParseError {
+pub(crate) fn bad(field: impl Into<String>, message: impl ToString) -> ParseError {
     ParseError {
         field: field.into(),
         message: message.to_string(),

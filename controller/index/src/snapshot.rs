@@ -57,7 +57,7 @@ impl Index {
             snapshot = snapshot.without_zone(&apex);
             self.forget_saved_zone(&apex);
         }
-        for (_, zone) in self.world.served_zones() {
+        for (name, zone) in self.world.served_zones() {
             let made = match snapshot.zone(&zone.domain) {
                 Some(existing) => {
                     let serial = existing.soa().serial;
@@ -84,6 +84,7 @@ impl Index {
                         .with_complete(complete)
                 }
             };
+            let made = self.with_keys(name, made, now);
             snapshot = snapshot.with_zone(made.with_minimum_ttl(zone.minimum_ttl));
         }
         snapshot
@@ -109,7 +110,7 @@ fn soa(zone: &DnsZone, serial: u32) -> Soa {
 
 /// Grows with every change, and is not below the seconds of the clock, so that it also grows over a
 /// restart that lost the last one (as long as there is less than one change a second on average).
-fn next_serial(previous: u32, now: Timestamp) -> u32 {
+pub(crate) fn next_serial(previous: u32, now: Timestamp) -> u32 {
     let seconds = u32::try_from(now.0 / 1000 % (1 << 32)).unwrap_or(0);
     serial::next(previous, seconds)
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use kube::{Client, ResourceExt};
-use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, StepEnd, WatchFailure};
+use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, KeyTask, StepEnd, WatchFailure};
 use meridian_dns_core::Saved;
 use meridian_dns_server::{MasterFile, Table};
 use meridian_federation_api as api;
@@ -27,6 +27,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock::now;
 use crate::host::{HostJob, host_writer, watch_host};
+use crate::keys::{KeeperConfig, keep};
 use crate::lease::Leadership;
 use crate::member::{AFTER_A_BUG, ConnectionSpec, Member, MemberContext, ProbeOrder, SyncJob, receive};
 use crate::message::{HostEvent, MemberEvent, Message, StatusOf};
@@ -53,6 +54,8 @@ pub(crate) struct ControllerConfig {
     pub(crate) saved: Option<(Saved, Duration)>,
     /// Whether effects are ours.
     pub(crate) leadership: Leadership,
+    /// Where keys of zones are kept and used.
+    pub(crate) keys: KeeperConfig,
 }
 
 /// What changed the answers.
@@ -133,6 +136,7 @@ struct Loop {
     messages: mpsc::Sender<Message>,
     host_jobs: mpsc::UnboundedSender<HostJob>,
     status_jobs: mpsc::UnboundedSender<StatusJob>,
+    key_tasks: watch::Sender<Vec<KeyTask>>,
     changes: broadcast::Sender<Arc<Change>>,
     as_of: watch::Sender<Option<Timestamp>>,
     leads: bool,
@@ -169,6 +173,8 @@ impl Loop {
             messages.clone(),
         ));
         tasks.spawn(tell_leadership(leadership.clone(), messages.clone()));
+        let (key_tasks, tasks_of_keys) = watch::channel(Vec::new());
+        tasks.spawn(keep(config.keys, tasks_of_keys, messages.clone()));
         let mut sources = SelectAll::new();
         sources.push(receive(queue));
         let mut index =
@@ -198,6 +204,7 @@ impl Loop {
             messages,
             host_jobs,
             status_jobs,
+            key_tasks,
             changes,
             as_of,
             leads: false,
@@ -311,6 +318,7 @@ impl Loop {
                     Dirty::default()
                 }
             }
+            Message::Keys(event) => self.index.keys(event),
             Message::StatusAgain(of) => {
                 self.write_status(of);
                 return;
@@ -418,6 +426,15 @@ impl Loop {
             };
             // Nobody may be listening.
             let _ = self.changes.send(Arc::new(change));
+        }
+        // The longest TTL of a zone may come from a name.
+        if dirty.zones || !dirty.services.is_empty() {
+            let tasks = self.index.key_tasks(&self.table.load());
+            self.key_tasks.send_if_modified(|before| {
+                let differs = *before != tasks;
+                *before = tasks;
+                differs
+            });
         }
         if dirty.sites || !dirty.clusters.is_empty() {
             dirty.merge(self.connect());

@@ -8,7 +8,9 @@ mod controller;
 mod cookies;
 mod demo;
 mod dns;
+mod dnssec;
 mod host;
+mod keys;
 mod lease;
 mod member;
 mod message;
@@ -47,6 +49,9 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the controller and the DNS server for a host cluster.
     Run(Box<run::RunArgs>),
+    /// Show the keys of a signed zone and the DS records for its parent, or replace keys.
+    #[command(subcommand)]
+    Dnssec(dnssec::DnssecCommand),
     /// Print the custom resource definitions, ready for `kubectl apply -f -`.
     Crd,
 }
@@ -86,6 +91,7 @@ fn execute(command: Command) -> Result<bool> {
         match command {
             Command::Demo(args) => demo::run(args).await,
             Command::Run(args) => run::run(*args).await.map(|()| true),
+            Command::Dnssec(command) => dnssec::run(command).await.map(|()| true),
             Command::Crd => run::print_crds().map(|()| true),
         }
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kube::core::DynamicObject;
-use meridian_controller_index::{DiscoveryEvent, Event, HostWriteEnd, StepEnd, WatchFailure};
+use meridian_controller_index::{DiscoveryEvent, Event, HostWriteEnd, KeyEvent, StepEnd, WatchFailure};
 use meridian_federation_core::{ClusterName, DiscoveryKind, FederatedKey, ObjectKind};
 
 /// One thing that happened.
@@ -36,6 +36,8 @@ pub(crate) enum Message {
     Reconnect(ClusterName),
     /// A second has passed.
     Tick,
+    /// Keys of zones, whose private sides are installed.
+    Keys(KeyEvent),
     /// A status could not be written: compute it again.
     StatusAgain(StatusOf),
     /// Saved answers are too old from now on.

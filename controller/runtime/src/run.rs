@@ -21,6 +21,8 @@ use crate::admin::{self, Readiness};
 use crate::controller::{Controller, ControllerConfig};
 use crate::cookies;
 use crate::dns::DnsArgs;
+use crate::keys::KeeperConfig;
+use crate::keys::folder::KeyFolder;
 use crate::lease::{Campaign, identity};
 use crate::saved::{self, SnapshotFile};
 use crate::shared_state::SharedState;
@@ -63,6 +65,10 @@ pub(crate) struct RunArgs {
     /// Address of the HTTP listener with /readyz and /livez.
     #[arg(long, default_value = "127.0.0.1:8053", value_name = "ADDRESS:PORT")]
     admin: SocketAddr,
+    /// A folder for copies of the keys of signed zones, so that a restarted replica can sign without the host.
+    /// Only this user can read the files.
+    #[arg(long, value_name = "FOLDER")]
+    dnssec_keys: Option<PathBuf>,
 }
 
 /// Runs until SIGINT or SIGTERM. The DNS server answers from the first moment, from the saved snapshot if there
@@ -77,7 +83,9 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let nothing = || Snapshot::default().with_zones_known(false);
     let table = Table::new(saved.as_ref().map_or_else(nothing, |saved| saved.snapshot.clone()));
     let admin = admin::bind(args.admin).await?;
-    let mut server = DnsServer::bind(args.dns.config(), table.clone()).await?;
+    let dns = args.dns.config();
+    let signer = dns.signer.clone();
+    let mut server = DnsServer::bind(dns, table.clone()).await?;
     let mut tasks = JoinSet::new();
     let readiness = Readiness {
         welcome: server.ready(),
@@ -96,6 +104,11 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     );
     let shared = SharedState::new(host.clone(), &args.namespace, campaign.leadership());
     cookies::start(&shared, server.settings().clone(), &mut tasks);
+    let keys = KeeperConfig {
+        state: shared,
+        folder: args.dnssec_keys.map(KeyFolder::new),
+        signer,
+    };
     let (leadership, given) = (campaign.leadership(), args.control_plane);
     let control = async move {
         let control_plane = match given {
@@ -104,6 +117,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
         };
         let mut controller = Controller::start(ControllerConfig {
             host,
+            keys,
             control_plane,
             settings: HealthSettings::default(),
             table: table.clone(),
@@ -157,7 +171,7 @@ async fn control_plane(host: &Client) -> String {
 }
 
 /// The operator's own kubeconfig is trusted: it may run a credential plugin. Members' are not.
-async fn host_client(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Client> {
+pub(crate) async fn host_client(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Client> {
     let mut config = match kubeconfig {
         Some(path) => {
             let text =

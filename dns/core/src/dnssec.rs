@@ -13,6 +13,7 @@ mod key;
 mod nsec;
 pub mod order;
 mod prove;
+pub mod rollover;
 mod signed_data;
 mod signers;
 
@@ -65,7 +66,15 @@ pub struct Dnssec {
     pub keys: Vec<ZoneKey>,
     /// How what does not exist is denied.
     pub denial: Denial,
+    /// The parent shall remove every DS: the CDS and CDNSKEY sets say so, whatever keys there are (RFC 8078
+    /// section 4).
+    pub delete_ds: bool,
 }
+
+/// The CDS that asks for the removal of every DS (RFC 8078 section 4).
+const CDS_DELETE: [u8; 5] = [0, 0, 0, 0, 0];
+/// The CDNSKEY that asks for it.
+const CDNSKEY_DELETE: [u8; 5] = [0, 0, 3, 0, 0];
 
 impl Dnssec {
     /// The sets that a signed zone has at its apex besides its own: DNSKEY, CDS, CDNSKEY and, for
@@ -80,6 +89,10 @@ impl Dnssec {
             of(|key| key.wants_ds, RecordType::CDS, &|key| key.ds(apex)),
             of(|key| key.wants_ds, RecordType::CDNSKEY, &DnsKey::data),
         ];
+        if self.delete_ds {
+            all[1].1 = vec![CDS_DELETE.to_vec()];
+            all[2].1 = vec![CDNSKEY_DELETE.to_vec()];
+        }
         if self.denial == Denial::Nsec3 {
             all.push((RecordType::NSEC3PARAM, vec![nsec::PARAMETERS.to_vec()]));
         }
@@ -138,6 +151,7 @@ mod tests {
             key_ttl: 60,
             keys: vec![key(2, true, false), key(1, true, true), key(3, false, false)],
             denial: Denial::Compact,
+            delete_ds: false,
         };
         let sets = [
             (Some(RecordType::DNSKEY), 2),
@@ -150,6 +164,17 @@ mod tests {
         assert_eq!(dnssec.apex_sets(&apex), before);
         assert_eq!(dnssec.signers(RecordType::DNSKEY).count(), 1);
         assert_eq!(dnssec.signers(RecordType::A).count(), 2);
+        dnssec.delete_ds = true;
+        assert_eq!(types(&dnssec), sets);
+        let deletes = |set: &RecordSet| {
+            let RecordData::Opaque(data) = &set.data[0] else {
+                panic!("not of the apex: {set:?}")
+            };
+            data.octets.to_vec()
+        };
+        let octets: Vec<_> = dnssec.apex_sets(&apex)[1..].iter().map(deletes).collect();
+        assert_eq!(octets, [[0, 0, 0, 0, 0], [0, 0, 3, 0, 0]]);
+        dnssec.delete_ds = false;
         dnssec.keys.clear();
         dnssec.denial = Denial::Nsec3;
         assert_eq!(types(&dnssec), [(Some(RecordType::NSEC3PARAM), 1)]);

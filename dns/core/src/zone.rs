@@ -42,6 +42,7 @@ pub struct Zone {
     minimum_ttl: u32,
     complete: bool,
     dnssec: Option<Arc<Dnssec>>,
+    keys_awaited: bool,
     records: Arc<StaticRecords>,
     /// Every name with data, every name above one, and the apex.
     nodes: HashTrieMapSync<DnsName, Node>,
@@ -64,6 +65,7 @@ impl Zone {
             minimum_ttl: MINIMUM_TTL,
             complete: false,
             dnssec: None,
+            keys_awaited: false,
             records: Arc::default(),
             nodes: HashTrieMapSync::new_sync(),
             ttls: RedBlackTreeMapSync::new_sync(),
@@ -204,6 +206,30 @@ impl Zone {
         next
     }
 
+    /// Whether the zone must be signed with keys that are not known yet. Until they are, everything in it
+    /// gets SERVFAIL: an unsigned answer below a DS is bogus, and stays in caches as such.
+    pub fn keys_awaited(&self) -> bool {
+        self.keys_awaited
+    }
+
+    /// This version, waiting or not waiting for its keys.
+    #[must_use]
+    pub fn with_keys_awaited(mut self, awaited: bool) -> Self {
+        self.keys_awaited = awaited;
+        self
+    }
+
+    /// The largest TTL of any set of the zone, in seconds, but for those of its keys.
+    pub fn longest_ttl(&self) -> u32 {
+        let routed = self.ttls.last().map_or(0, |(ttl, _)| *ttl);
+        let records = self.records.iter().flat_map(|(_, sets)| sets.iter());
+        let written = records.map(|set| set.ttl.max(set.original_ttl)).max();
+        routed
+            .max(written.unwrap_or(0))
+            .max(self.head_ttl())
+            .max(self.soa.minimum)
+    }
+
     /// This version with that lowest TTL in seconds.
     #[must_use]
     pub fn with_minimum_ttl(mut self, seconds: u32) -> Self {
@@ -306,6 +332,25 @@ mod tests {
         assert!(three.is_empty() && three.exists(&name("example.test")));
         // The versions before are untouched.
         assert_eq!((one.len(), two.len(), one.soa().serial), (2, 1, 2));
+    }
+
+    #[test]
+    fn the_longest_ttl_is_that_of_the_longest_lived_set() {
+        let mut soa = zone().soa().clone();
+        let longest = |zone: &Zone| zone.longest_ttl();
+        assert_eq!(longest(&zone()), 5);
+        assert_eq!(longest(&zone().with(&[set("a.example.test")], 2)), 30);
+        soa.refresh = 900;
+        assert_eq!(longest(&zone().with_head(soa.clone(), Vec::new())), 900);
+        soa.minimum = 4000;
+        assert_eq!(longest(&zone().with_head(soa, Vec::new())), 4000);
+        let record = RecordSet::new(
+            name("b.example.test"),
+            86_400,
+            vec![RecordData::A([192, 0, 2, 1].into())],
+        );
+        let records = StaticRecords::new(&name("example.test"), [record]).expect("records");
+        assert_eq!(longest(&zone().with_records(Arc::new(records), 2)), 86_400);
     }
 
     #[test]

@@ -17,6 +17,8 @@
 mod cluster;
 #[allow(unreachable_pub, clippy::duplicated_attributes)]
 mod dnsroute;
+#[allow(unreachable_pub)]
+mod dnssec;
 #[allow(unreachable_pub, clippy::duplicated_attributes)]
 mod dnszone;
 #[allow(unreachable_pub)]
@@ -25,6 +27,9 @@ mod kinds;
 
 pub use cluster::{Cluster, ClusterLocation, ClusterSpec, ClusterStatus, KubeconfigSecretRef, SyncState, TrafficState};
 pub use dnsroute::{DNSRoute, DNSRouteSpec, DNSRouteStatus, HttpsRecord, RouteSource, RouteSourceKind};
+pub use dnssec::{
+    Dnssec, DnssecAlgorithm, DnssecDenial, DnssecKeyStatus, DnssecKeys, DnssecParent, DnssecStatus, ParentCheck,
+};
 pub use dnszone::{
     DNSZone, DNSZoneSpec, DNSZoneStatus, NameServer, StartOfAuthority, WhenNoneHealthy, WhenNoneHealthyType,
 };

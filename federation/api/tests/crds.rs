@@ -185,6 +185,8 @@ fn rules_stand_where_a_schema_cannot_say_it() {
         places,
         [
             "clusters",
+            "dnszones.spec.dnssec.keys",
+            "dnszones.spec.dnssec.parent",
             "dnszones.spec.domain",
             "dnszones.spec.whenNoneHealthy",
             "federatedservices.spec.overrides[]",
@@ -216,4 +218,11 @@ fn defaults_and_limits_are_in_the_schema() {
     );
     let zone = schema_of("dnszones");
     assert_eq!(zone["properties"]["spec"]["properties"]["ttl"]["default"], 30);
+    let dnssec = &zone["properties"]["spec"]["properties"]["dnssec"]["properties"];
+    assert_eq!(
+        dnssec["algorithm"]["enum"],
+        serde_json::json!(["ECDSAP256SHA256", "ED25519"])
+    );
+    assert_eq!(dnssec["keys"]["properties"]["ttl"]["default"], 3600);
+    assert_eq!(dnssec["parent"]["properties"]["dsTTL"]["default"], 86_400);
 }

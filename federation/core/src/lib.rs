@@ -25,6 +25,7 @@ mod overrides;
 mod placement;
 mod render;
 pub mod shared_state;
+mod signing;
 mod sync;
 mod time;
 mod world;
@@ -43,6 +44,7 @@ pub use nodes::Nodes;
 pub use overrides::*;
 pub use placement::*;
 pub use render::*;
+pub use signing::{KnownKeys, ParentSource, ZoneKeys, ZoneSigning};
 pub use sync::*;
 pub use time::Timestamp;
 pub use world::{

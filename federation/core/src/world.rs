@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use meridian_dns_core::{DnsName, HttpsService, Location, NameServer, StaticRecords, Traffic, WhenNoneHealthy};
 
-use crate::{ClusterName, Freshness, Nodes, Timestamp};
+use crate::{ClusterName, Freshness, Nodes, Timestamp, ZoneSigning};
 
 /// The same namespace and name in several clusters is one service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,6 +199,8 @@ pub struct World {
     pub members: BTreeMap<ClusterName, MemberFacts>,
     /// Zones by the name of their object.
     pub zones: BTreeMap<String, DnsZone>,
+    /// How zones are signed, by the name of their object.
+    pub signing: BTreeMap<String, ZoneSigning>,
     /// Routes by namespace and name of their object.
     pub routes: BTreeMap<(String, String), Route>,
     /// Routes of each service.

@@ -23,8 +23,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::controller::{Controller, ControllerConfig};
+use crate::keys::KeeperConfig;
 use crate::lease::{Campaign, identity};
 use crate::run::DEFAULT_NAMESPACE;
+use crate::shared_state::SharedState;
 use api_server::Source;
 use expect::Asker;
 use fleet::Fleet;
@@ -95,7 +97,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<bool> {
 async fn play(args: DemoArgs) -> Result<bool> {
     // The server first: a port in use is said at once.
     let table = Table::default();
-    let mut server = DnsServer::bind(ServerConfig::new([args.dns]), table.clone()).await?;
+    let dns = ServerConfig::new([args.dns]);
+    let signer = dns.signer.clone();
+    let mut server = DnsServer::bind(dns, table.clone()).await?;
     let dns = server.addresses().first().copied().unwrap_or(args.dns);
     let quiet = args.output == Output::Json;
     let say = |text: &str| {
@@ -127,6 +131,11 @@ async fn play(args: DemoArgs) -> Result<bool> {
         table: table.clone(),
         saved: None,
         leadership: campaign.leadership(),
+        keys: KeeperConfig {
+            state: SharedState::new(fleet.host.clone(), namespace, campaign.leadership()),
+            folder: None,
+            signer,
+        },
     });
     let mut changes = controller.changes();
     say("Started a host cluster and three members. Federating namespace shop with web and api ...");

@@ -153,7 +153,7 @@ impl Federation {
         .expect("written");
     }
 
-    fn host_kubeconfig(&self) -> PathBuf {
+    pub(crate) fn host_kubeconfig(&self) -> PathBuf {
         self.folder.path().join("host")
     }
 

@@ -102,6 +102,9 @@ impl<'a, T: Trace> Walk<'a, T> {
     }
 
     fn look_up(&mut self, zone: &'a Zone, name: &DnsName) -> Next {
+        if zone.keys_awaited() {
+            return Next::Unknown;
+        }
         match zone.find(name, self.question.record_type) {
             Found::Exact(node) => self.at_node(zone, name, node, Place::default()),
             Found::Wildcard { source, encloser, node } => {
