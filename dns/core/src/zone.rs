@@ -278,6 +278,7 @@ mod tests {
             fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
             ipv6: false,
             https: None,
+            policy: None,
         }))
     }
 

@@ -257,6 +257,7 @@ fn names_in_zone(
             fallback: level.fallback,
             ipv6,
             https: None,
+            policy: None,
         });
     }
     (names, impossible)
@@ -307,6 +308,7 @@ fn service_records(
         fallback,
         ipv6: false,
         https: None,
+        policy: None,
     })
 }
 
@@ -376,6 +378,7 @@ fn host_names(world: &World, key: &ServiceKey, shards: &Shards, found: &mut Disc
                 fallback: Fallback::Policy(zone.when_none_healthy.clone()),
                 ipv6: RoutedName::every_site_has_ipv6(shards),
                 https: route.https.clone(),
+                policy: None,
             });
         }
     }
