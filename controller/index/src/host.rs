@@ -34,6 +34,10 @@ impl Index {
         for object in set {
             self.set_cluster(object, now, &mut dirty);
         }
+        // Sites that a policy names may be there now, or no more.
+        if dirty.zones {
+            self.follow_policies(None, &mut dirty);
+        }
         dirty
     }
 
@@ -266,6 +270,7 @@ impl Index {
                         .or_default()
                         .insert(id.clone());
                     self.world.routes.insert(id.clone(), route);
+                    self.follow_policy(&id, dirty);
                 }
                 None
             }
@@ -295,6 +300,7 @@ impl Index {
     fn remove_route(&mut self, id: &(String, String), dirty: &mut Dirty) {
         self.set_problem("DNSRoute", &format!("{}/{}", id.0, id.1), None);
         self.unlink_route(id, dirty);
+        self.forget_policy(id);
         self.routes.remove(id);
     }
 

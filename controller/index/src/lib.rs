@@ -16,6 +16,7 @@ mod health;
 mod host;
 mod managed;
 pub mod parse;
+mod policies;
 mod snapshot;
 mod status;
 mod sync;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use meridian_dns_core::{NameDelta, ReadText};
 use meridian_federation_api as api;
 use meridian_federation_core::{
-    Breaker, ClusterFacts, ClusterHealth, ClusterName, HealthSettings, NameTable, ServiceKey, World,
+    Breaker, ClusterFacts, ClusterHealth, ClusterName, HealthSettings, NameTable, PolicyKey, ServiceKey, World,
 };
 
 pub use discovery::DiscoveryEvent;
@@ -48,6 +49,7 @@ pub struct Index {
     clusters: BTreeMap<ClusterName, api::Cluster>,
     zones: BTreeMap<String, api::DNSZone>,
     routes: BTreeMap<(String, String), api::DNSRoute>,
+    policies: BTreeMap<PolicyKey, api::RoutingPolicy>,
     problems: BTreeMap<(&'static str, String), ParseError>,
     facts: BTreeMap<ClusterName, ClusterFacts>,
     listed: Listed,
@@ -61,6 +63,7 @@ pub struct Index {
 struct Listed {
     clusters: bool,
     routes: bool,
+    policies: bool,
     federated_namespaces: bool,
 }
 
@@ -87,6 +90,7 @@ impl Index {
             clusters: BTreeMap::new(),
             zones: BTreeMap::new(),
             routes: BTreeMap::new(),
+            policies: BTreeMap::new(),
             problems: BTreeMap::new(),
             facts: BTreeMap::new(),
             listed: Listed::default(),

@@ -40,7 +40,8 @@ pub use dnssec::Dnssec;
 pub use name::{DnsName, NameError};
 pub use place::{ClientPlace, ClientPlaces};
 pub use policy::{
-    ClientKey, GeoRule, LatencyRow, Policy, PolicyDecision, PolicyError, PolicyProblem, PolicyTree, WeightedBranch,
+    ClientKey, GeoCondition, GeoRule, LatencyRow, MAX_POLICY_DEPTH, Policy, PolicyDecision, PolicyError, PolicyProblem,
+    PolicyTree, WeightedBranch,
 };
 pub use record::{Mx, Opaque, RecordData, RecordSet, Soa, Srv, Svcb, parameter};
 pub use record_type::RecordType;

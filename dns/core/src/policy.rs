@@ -30,11 +30,11 @@ mod tree;
 
 use std::collections::BTreeSet;
 
-pub use self::compile::{PolicyError, PolicyProblem};
+pub use self::compile::{MAX_POLICY_DEPTH, PolicyError, PolicyProblem};
 pub use self::decision::PolicyDecision;
 pub use self::key::ClientKey;
 pub(crate) use self::rank::{Asker, Candidate, Ranking};
-pub use self::tree::{GeoRule, LatencyRow, PolicyTree, WeightedBranch};
+pub use self::tree::{GeoCondition, GeoRule, LatencyRow, PolicyTree, WeightedBranch};
 
 use self::compile::Node;
 use crate::SiteName;

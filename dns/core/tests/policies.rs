@@ -8,8 +8,8 @@ mod support;
 use std::sync::Arc;
 
 use meridian_dns_core::{
-    ClientKey, Fallback, GeoRule, LatencyRow, Policy, PolicyTree, Question, RecordType, SiteName, Snapshot,
-    WeightedBranch, WhenNoneHealthy, answer,
+    ClientKey, Fallback, GeoCondition, GeoRule, LatencyRow, Policy, PolicyTree, Question, RecordType, SiteName,
+    Snapshot, WeightedBranch, WhenNoneHealthy, answer,
 };
 use support::policies::{Places, place};
 use support::{OREGON, TOKYO, World, absolute, ask, check, check_in, client, render, world};
@@ -47,28 +47,24 @@ fn weighted(branches: &[(&str, u32)]) -> PolicyTree {
 
 /// A rule; each word is a continent `EU`, a country `@DE`, a subdivision `US-CA`, `AS64500` or a network.
 fn rule(text: &str, branch: &Arc<PolicyTree>) -> GeoRule {
-    let mut rule = GeoRule {
-        continents: Vec::new(),
-        countries: Vec::new(),
-        subdivisions: Vec::new(),
-        asns: Vec::new(),
-        networks: Vec::new(),
-        branch: branch.clone(),
-    };
+    let mut condition = GeoCondition::default();
     for word in text.split(' ') {
         if let Ok(network) = word.parse() {
-            rule.networks.push(network);
+            condition.networks.push(network);
         } else if let Some(number) = word.strip_prefix("AS").and_then(|number| number.parse().ok()) {
-            rule.asns.push(number);
+            condition.asns.push(number);
         } else if let Some(country) = word.strip_prefix('@') {
-            rule.countries.push(country.to_owned());
+            condition.countries.push(country.to_owned());
         } else if word.contains('-') {
-            rule.subdivisions.push(word.to_owned());
+            condition.subdivisions.push(word.to_owned());
         } else {
-            rule.continents.push(word.to_owned());
+            condition.continents.push(word.to_owned());
         }
     }
-    rule
+    GeoRule {
+        condition,
+        branch: branch.clone(),
+    }
 }
 
 fn web(world: &World, from: &str, scope: u8, expected: &str) {

@@ -11,8 +11,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use meridian_dns_core::{
-    Client, ClientKey, Fallback, GeoRule, LatencyRow, Liveness, Outcome, Policy, PolicyTree, Question, RecordData,
-    RecordType, ShardData, SiteName, Sites, Snapshot, Step, Traffic, WeightedBranch, WhenNoneHealthy, answer, explain,
+    Client, ClientKey, Fallback, GeoCondition, GeoRule, LatencyRow, Liveness, Outcome, Policy, PolicyTree, Question,
+    RecordData, RecordType, ShardData, SiteName, Sites, Snapshot, Step, Traffic, WeightedBranch, WhenNoneHealthy,
+    answer, explain,
 };
 use proptest::prelude::*;
 use support::arbitrary::{GLOBAL, SITES, any_client, any_question, full_snapshot, name};
@@ -162,11 +163,10 @@ fn each_policy_of_a_tree_says_what_it_decided() {
         },
     ]);
     let rule = GeoRule {
-        continents: Vec::new(),
-        countries: Vec::new(),
-        subdivisions: Vec::new(),
-        asns: Vec::new(),
-        networks: vec!["100.64.0.0/16".parse().expect("a network")],
+        condition: GeoCondition {
+            networks: vec!["100.64.0.0/16".parse().expect("a network")],
+            ..GeoCondition::default()
+        },
         branch: named("shop/shares", shares),
     };
     let tree = PolicyTree::Geo {
@@ -256,11 +256,11 @@ fn a_policy_that_cannot_mean_anything_is_refused_with_its_place() {
     );
     let rule = |countries: &[&str], subdivisions: &[&str]| PolicyTree::Geo {
         rules: vec![GeoRule {
-            continents: Vec::new(),
-            countries: countries.iter().map(|code| (*code).to_owned()).collect(),
-            subdivisions: subdivisions.iter().map(|code| (*code).to_owned()).collect(),
-            asns: Vec::new(),
-            networks: Vec::new(),
+            condition: GeoCondition {
+                countries: countries.iter().map(|code| (*code).to_owned()).collect(),
+                subdivisions: subdivisions.iter().map(|code| (*code).to_owned()).collect(),
+                ..GeoCondition::default()
+            },
             branch: site("a"),
         }],
         otherwise: None,

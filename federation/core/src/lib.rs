@@ -20,6 +20,7 @@ pub mod names;
 mod nodes;
 mod overrides;
 mod placement;
+mod policy;
 mod render;
 mod sync;
 mod time;
@@ -35,6 +36,10 @@ pub use name_table::NameTable;
 pub use nodes::Nodes;
 pub use overrides::*;
 pub use placement::*;
+pub use policy::{
+    Branch, PolicyFault, PolicyKey, PolicyPlace, PolicySource, ResolvedPolicy, RoutePolicy, RoutingPolicy,
+    check_policy, resolve_policy,
+};
 pub use render::*;
 pub use sync::*;
 pub use time::Timestamp;

@@ -17,8 +17,8 @@ use super::tree::PolicyTree;
 use super::{ClientKey, Policy};
 use crate::SiteName;
 
-/// Policies inside policies.
-const MAX_DEPTH: usize = 16;
+/// So many policies may be inside each other.
+pub const MAX_POLICY_DEPTH: usize = 16;
 /// Branches, rules, networks, and rows of a matrix, all together.
 const MAX_PARTS: usize = 8192;
 
@@ -47,7 +47,7 @@ pub enum PolicyProblem {
     #[error("a client's prefix has 8 to 32 bits of IPv4 and 16 to 128 of IPv6")]
     KeyLength,
     /// Policies in policies in policies.
-    #[error("more than {MAX_DEPTH} policies inside each other")]
+    #[error("more than {MAX_POLICY_DEPTH} policies inside each other")]
     TooDeep,
     /// Too much to consult.
     #[error("more than {MAX_PARTS} branches, rules, networks and rows, with those of all policies it leads to")]
@@ -159,12 +159,17 @@ impl Policy {
 
 fn node(tree: &PolicyTree, salt: u64, depth: usize, parts: &mut usize) -> Result<Node, PolicyError> {
     let here = |problem| PolicyError::at("", problem);
-    if depth > 2 * MAX_DEPTH {
+    if depth > 2 * MAX_POLICY_DEPTH {
         return Err(here(PolicyProblem::TooDeep));
     }
     *parts += match tree {
         PolicyTree::Latency { matrix, .. } => 1 + matrix.len(),
-        PolicyTree::Geo { rules, .. } => 1 + rules.iter().map(|rule| 1 + rule.networks.len()).sum::<usize>(),
+        PolicyTree::Geo { rules, .. } => {
+            1 + rules
+                .iter()
+                .map(|rule| 1 + rule.condition.networks.len())
+                .sum::<usize>()
+        }
         _ => 1,
     };
     if *parts > MAX_PARTS {
@@ -229,7 +234,7 @@ fn node(tree: &PolicyTree, salt: u64, depth: usize, parts: &mut usize) -> Result
         ),
         PolicyTree::RoundRobin { sites } => Kind::RoundRobin(set(sites.as_deref())?),
         PolicyTree::Geo { rules, otherwise } => {
-            let conditions = Conditions::compile(rules)
+            let conditions = Conditions::compile(rules.iter().map(|rule| &rule.condition))
                 .map_err(|(index, problem)| PolicyError::at(format!("rules[{index}]"), problem))?;
             let mut branches = Vec::new();
             for (index, rule) in rules.iter().enumerate() {

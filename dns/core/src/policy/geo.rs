@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::compile::PolicyProblem;
-use super::tree::GeoRule;
+use super::tree::GeoCondition;
 use crate::ClientPlace;
 use crate::ranges::AddressRanges;
 
@@ -35,14 +35,15 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    pub(super) fn compile(rules: &[GeoRule]) -> Result<Self, (usize, PolicyProblem)> {
+    pub(super) fn compile<'a>(
+        rules: impl Iterator<Item = &'a GeoCondition> + Clone,
+    ) -> Result<Self, (usize, PolicyProblem)> {
         let conditions = rules
-            .iter()
+            .clone()
             .enumerate()
             .map(|(index, rule)| condition(rule).map_err(|problem| (index, problem)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut networks: Vec<(IpNet, usize)> = rules
-            .iter()
             .enumerate()
             .flat_map(|(index, rule)| rule.networks.iter().map(move |network| (network.trunc(), index)))
             .collect();
@@ -106,7 +107,7 @@ impl Condition {
     }
 }
 
-fn condition(rule: &GeoRule) -> Result<Condition, PolicyProblem> {
+fn condition(rule: &GeoCondition) -> Result<Condition, PolicyProblem> {
     const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
     let odd = |text: &str, what| PolicyProblem::OddCode(text.to_owned(), what);
     let condition = Condition {

@@ -66,9 +66,18 @@ pub struct LatencyRow {
     pub milliseconds: Vec<(SiteName, u32)>,
 }
 
-/// A rule about where a client is. It applies if one of each list that is not empty is the client's.
+/// A rule about where a client is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeoRule {
+    /// Whom it is about.
+    pub condition: GeoCondition,
+    /// Where its clients go.
+    pub branch: Arc<PolicyTree>,
+}
+
+/// Where a client must be. It holds if one of each list that is not empty is the client's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GeoCondition {
     /// Two letters: AF, AN, AS, EU, NA, OC, SA.
     pub continents: Vec<String>,
     /// ISO 3166-1 alpha-2.
@@ -79,8 +88,6 @@ pub struct GeoRule {
     pub asns: Vec<u32>,
     /// Networks.
     pub networks: Vec<IpNet>,
-    /// Where its clients go.
-    pub branch: Arc<PolicyTree>,
 }
 
 impl PolicyTree {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use meridian_dns_core::{
-    ClientKey, ClientPlace, ClientPlaces, GeoRule, LatencyRow, Policy, PolicyTree, SiteName, WeightedBranch,
+    ClientKey, ClientPlace, ClientPlaces, GeoCondition, GeoRule, LatencyRow, Policy, PolicyTree, SiteName,
+    WeightedBranch,
 };
 use proptest::prelude::*;
 
@@ -67,16 +68,17 @@ fn any_rule(branch: PolicyTree) -> impl Strategy<Value = GeoRule> {
     let countries = prop::sample::subsequence(vec!["DE".to_owned(), "TW".to_owned()], 0..2);
     let networks = prop::collection::vec(any_network(), 0..2);
     (countries, networks, any::<bool>()).prop_map(move |(countries, networks, asia)| GeoRule {
-        // A rule needs a condition.
-        continents: if asia || countries.is_empty() && networks.is_empty() {
-            vec!["AS".to_owned()]
-        } else {
-            Vec::new()
+        condition: GeoCondition {
+            // A rule needs a condition.
+            continents: if asia || countries.is_empty() && networks.is_empty() {
+                vec!["AS".to_owned()]
+            } else {
+                Vec::new()
+            },
+            countries,
+            networks,
+            ..GeoCondition::default()
         },
-        countries,
-        subdivisions: Vec::new(),
-        asns: Vec::new(),
-        networks,
         branch: Arc::new(branch.clone()),
     })
 }
