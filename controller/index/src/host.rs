@@ -348,6 +348,12 @@ impl Index {
         before != problem
     }
 
+    /// Everything that is wrong with the host's objects: kind, name, and what.
+    pub fn problems(&self) -> impl Iterator<Item = (&'static str, &str, &ParseError)> {
+        let all = self.problems.iter();
+        all.map(|((kind, name), problem)| (*kind, name.as_str(), problem))
+    }
+
     /// Why the object of that kind and name (`namespace/name` if it has one) is not used as it stands.
     pub fn problem(&self, kind: &'static str, name: &str) -> Option<&ParseError> {
         self.problems.get(&(kind, name.to_owned()))

@@ -143,10 +143,10 @@ impl Index {
                 .take(MOST_TOLD)
                 .map(ToString::to_string)
                 .collect();
-            ParseError {
-                field: first.at().to_string(),
-                message: told.join("; "),
-            }
+            let field = first.at().to_string();
+            let told = told.join("; ");
+            let message = told.strip_prefix(&format!("{field}: ")).unwrap_or(&told).to_owned();
+            ParseError { field, message }
         });
         if before != next.as_ref() {
             match next {
@@ -176,12 +176,7 @@ impl Index {
                 } else {
                     "clients are sent to the nearest cluster meanwhile"
                 };
-                Condition::new(
-                    "PolicyResolved",
-                    false,
-                    "Faulty",
-                    format!("{}; {instead}", problem.message),
-                )
+                Condition::new("PolicyResolved", false, "Faulty", format!("{problem}; {instead}"))
             }
             None if used => Condition::new("PolicyResolved", true, "InUse", "clients are routed by its policy"),
             None => Condition::new(

@@ -6,6 +6,7 @@ mod clock;
 mod controller;
 mod demo;
 mod dns;
+mod explain;
 mod host;
 mod member;
 mod message;
@@ -40,6 +41,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the controller and the DNS server for a host cluster.
     Run(Box<run::RunArgs>),
+    /// Tell what a client is answered, and why.
+    Explain(Box<explain::ExplainArgs>),
     /// Print the custom resource definitions, ready for `kubectl apply -f -`.
     Crd,
 }
@@ -79,6 +82,7 @@ fn execute(command: Command) -> Result<bool> {
         match command {
             Command::Demo(args) => demo::run(args).await,
             Command::Run(args) => run::run(*args).await.map(|()| true),
+            Command::Explain(args) => explain::run(*args).await.map(|()| true),
             Command::Crd => run::print_crds().map(|()| true),
         }
     })

@@ -1,5 +1,6 @@
 //! A small federation for scenario tests: simulated clusters, their objects on the host, and `meridian run`
 //! as a child process that a test can kill and start again.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -121,7 +122,7 @@ impl Federation {
         }
     }
 
-    fn host_kubeconfig(&self) -> PathBuf {
+    pub(crate) fn host_kubeconfig(&self) -> PathBuf {
         self.folder.path().join("host")
     }
 
