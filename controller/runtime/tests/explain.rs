@@ -213,7 +213,8 @@ async fn all_sites_take_turns_over_the_wire() {
     };
     let seen = std::cell::RefCell::new(std::collections::BTreeSet::new());
     eventually("each of three first", async || {
-        seen.borrow_mut().extend(first().await);
+        let told = first().await;
+        seen.borrow_mut().extend(told);
         seen.borrow().len() == 3
     })
     .await;
