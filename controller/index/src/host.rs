@@ -35,6 +35,10 @@ impl Index {
         for object in set {
             self.set_cluster(object, now, &mut dirty);
         }
+        // Sites that a policy names may be there now, or no more.
+        if dirty.zones {
+            self.follow_policies(None, &mut dirty);
+        }
         dirty
     }
 
@@ -279,6 +283,7 @@ impl Index {
                         .or_default()
                         .insert(id.clone());
                     self.world.routes.insert(id.clone(), route);
+                    self.follow_policy(&id, dirty);
                 }
                 None
             }
@@ -308,6 +313,7 @@ impl Index {
     fn remove_route(&mut self, id: &(String, String), dirty: &mut Dirty) {
         self.set_problem("DNSRoute", &format!("{}/{}", id.0, id.1), None);
         self.unlink_route(id, dirty);
+        self.forget_policy(id);
         self.routes.remove(id);
     }
 
@@ -353,6 +359,12 @@ impl Index {
             None => self.problems.remove(&id),
         };
         before != problem
+    }
+
+    /// Everything that is wrong with the host's objects: kind, name, and what.
+    pub fn problems(&self) -> impl Iterator<Item = (&'static str, &str, &ParseError)> {
+        let all = self.problems.iter();
+        all.map(|((kind, name), problem)| (*kind, name.as_str(), problem))
     }
 
     /// Why the object of that kind and name (`namespace/name` if it has one) is not used as it stands.

@@ -16,6 +16,7 @@ mod health;
 mod host;
 mod managed;
 pub mod parse;
+mod policies;
 mod saved;
 mod signing;
 mod snapshot;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use meridian_dns_core::{NameDelta, ReadText};
 use meridian_federation_api as api;
 use meridian_federation_core::{
-    Breaker, ClusterFacts, ClusterHealth, ClusterName, HealthSettings, NameTable, ServiceKey, World,
+    Breaker, ClusterFacts, ClusterHealth, ClusterName, HealthSettings, NameTable, PolicyKey, ServiceKey, World,
 };
 
 pub use discovery::DiscoveryEvent;
@@ -51,6 +52,7 @@ pub struct Index {
     clusters: BTreeMap<ClusterName, api::Cluster>,
     zones: BTreeMap<String, api::DNSZone>,
     routes: BTreeMap<(String, String), api::DNSRoute>,
+    policies: BTreeMap<PolicyKey, api::RoutingPolicy>,
     problems: BTreeMap<(&'static str, String), ParseError>,
     facts: BTreeMap<ClusterName, ClusterFacts>,
     listed: Listed,
@@ -67,6 +69,7 @@ struct Listed {
     clusters: bool,
     zones: bool,
     routes: bool,
+    policies: bool,
     federated_namespaces: bool,
 }
 
@@ -93,6 +96,7 @@ impl Index {
             clusters: BTreeMap::new(),
             zones: BTreeMap::new(),
             routes: BTreeMap::new(),
+            policies: BTreeMap::new(),
             problems: BTreeMap::new(),
             facts: BTreeMap::new(),
             listed: Listed::default(),

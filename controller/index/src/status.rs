@@ -143,6 +143,7 @@ impl Index {
             } else {
                 Condition::new("HeldBack", false, "NothingHeld", "answers follow its verdicts")
             },
+            self.policy_condition(&(object.namespace().unwrap_or_default(), object.name_any())),
             self.accepted("DNSRoute", &id),
         ];
         let generation = object.metadata.generation;
@@ -156,7 +157,7 @@ impl Index {
     }
 
     /// Whether the object is used as it stands, or an earlier version of it since this one has a problem.
-    fn accepted(&self, kind: &'static str, name: &str) -> Condition {
+    pub(crate) fn accepted(&self, kind: &'static str, name: &str) -> Condition {
         match self.problem(kind, name) {
             None => Condition::new("Accepted", true, "Valid", "used as it stands"),
             Some(problem) => Condition::new(

@@ -252,6 +252,7 @@ impl Loop {
             }
             Message::Host(HostEvent::Zones(event)) => self.index.zones(event),
             Message::Host(HostEvent::Routes(event)) => self.index.routes(event),
+            Message::Host(HostEvent::Policies(event)) => self.index.policies(event),
             Message::Host(HostEvent::Federated(kind, event)) => self.index.federated(&kind, event),
             Message::Host(HostEvent::WatchFailed { what, failure }) => {
                 match failure {
@@ -541,6 +542,9 @@ impl Loop {
             for zone in self.index.zone_objects() {
                 self.write_status(StatusOf::Zone(zone.metadata.name.clone().unwrap_or_default()));
             }
+        }
+        for key in &dirty.policies {
+            self.write_status(StatusOf::Policy(key.clone()));
         }
         for route in dirty.services.iter().flat_map(|key| self.index.routes_of(key)) {
             let metadata = &route.metadata;

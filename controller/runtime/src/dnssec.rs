@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::clock::now;
 use crate::keys::folder::KeyFolder;
 use crate::keys::stored::StoredKeys;
-use crate::run::host_client;
+use crate::run::HostArgs;
 
 /// What to do with the keys of a zone.
 #[derive(Debug, Subcommand)]
@@ -29,16 +29,6 @@ pub(crate) enum DnssecCommand {
     Status(StatusArgs),
     /// Replace keys now, step by step, without a moment of invalid answers.
     Roll(RollArgs),
-}
-
-#[derive(Debug, Args)]
-struct HostArgs {
-    /// Kubeconfig of the host cluster; the service account's, inside a cluster, if not given.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig; its current one, if not given.
-    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
-    context: Option<String>,
 }
 
 /// Arguments of `meridian dnssec ds`.
@@ -119,7 +109,7 @@ async fn ds(args: DsArgs) -> Result<()> {
     let lines = match (args.dnssec_keys, args.dnskey) {
         (Some(folder), dnskey) => lines_of(&of_folder(folder, zone)?.ring, zone, dnskey),
         (None, dnskey) => {
-            let host = host_client(args.host.kubeconfig, args.host.context).await?;
+            let host = args.host.client().await?;
             let object = zone_object(&host, zone).await?;
             let told = object.status.and_then(|status| status.dnssec).unwrap_or_default();
             if dnskey { told.dnskeys } else { told.ds }
@@ -173,7 +163,7 @@ async fn status(args: StatusArgs) -> Result<()> {
         }
         return Ok(());
     }
-    let host = host_client(args.host.kubeconfig, args.host.context).await?;
+    let host = args.host.client().await?;
     let object = zone_object(&host, &args.zone).await?;
     let status = object.status.unwrap_or_default();
     let rows = status.dnssec.unwrap_or_default().keys.into_iter().map(|key| {
@@ -227,7 +217,7 @@ fn until(wait: &Wait, now: u64) -> String {
 }
 
 async fn roll(args: RollArgs) -> Result<()> {
-    let host = host_client(args.host.kubeconfig, args.host.context).await?;
+    let host = args.host.client().await?;
     let object = zone_object(&host, &args.zone).await?;
     if object.spec.dnssec.is_none() {
         bail!("DNSZone {} is not signed; set spec.dnssec", object.name_any());

@@ -60,6 +60,10 @@ pub(crate) fn watch_host(
     start(ApiResource::erase::<api::Cluster>(&()), Box::new(HostEvent::Clusters));
     start(ApiResource::erase::<api::DNSZone>(&()), Box::new(HostEvent::Zones));
     start(ApiResource::erase::<api::DNSRoute>(&()), Box::new(HostEvent::Routes));
+    start(
+        ApiResource::erase::<api::RoutingPolicy>(&()),
+        Box::new(HostEvent::Policies),
+    );
     for kind in kinds {
         let of = kind.clone();
         start(

@@ -9,6 +9,7 @@ mod cookies;
 mod demo;
 mod dns;
 mod dnssec;
+mod explain;
 mod host;
 mod keys;
 mod lease;
@@ -52,6 +53,8 @@ enum Command {
     /// Show the keys of a signed zone and the DS records for its parent, or replace keys.
     #[command(subcommand)]
     Dnssec(dnssec::DnssecCommand),
+    /// Tell what a client is answered, and why.
+    Explain(Box<explain::ExplainArgs>),
     /// Print the custom resource definitions, ready for `kubectl apply -f -`.
     Crd,
 }
@@ -92,6 +95,7 @@ fn execute(command: Command) -> Result<bool> {
             Command::Demo(args) => demo::run(args).await,
             Command::Run(args) => run::run(*args).await.map(|()| true),
             Command::Dnssec(command) => dnssec::run(command).await.map(|()| true),
+            Command::Explain(args) => explain::run(*args).await.map(|()| true),
             Command::Crd => run::print_crds().map(|()| true),
         }
     })

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use kube::core::DynamicObject;
 use meridian_controller_index::{DiscoveryEvent, Event, HostWriteEnd, KeyEvent, StepEnd, WatchFailure};
-use meridian_federation_core::{ClusterName, DiscoveryKind, FederatedKey, ObjectKind};
+use meridian_federation_core::{ClusterName, DiscoveryKind, FederatedKey, ObjectKind, PolicyKey};
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub(crate) enum StatusOf {
     Cluster(ClusterName),
     Zone(String),
     Route { namespace: String, name: String },
+    Policy(PolicyKey),
 }
 
 #[derive(Debug)]
@@ -59,6 +60,7 @@ pub(crate) enum HostEvent {
     Clusters(Event<DynamicObject>),
     Zones(Event<DynamicObject>),
     Routes(Event<DynamicObject>),
+    Policies(Event<DynamicObject>),
     Federated(Arc<ObjectKind>, Event<DynamicObject>),
     WatchFailed { what: String, failure: WatchFailure },
 }

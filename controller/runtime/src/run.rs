@@ -33,15 +33,22 @@ pub(crate) const DEFAULT_NAMESPACE: &str = "meridian-system";
 /// Wait before the host is asked again.
 const HOST_RETRY: Duration = Duration::from_secs(1);
 
-/// Arguments of `meridian run`.
+/// Which cluster is the host.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct HostArgs {
     /// Kubeconfig of the host cluster; the service account's, inside a cluster, if not given.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig; its current one, if not given.
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     context: Option<String>,
+}
+
+/// Arguments of `meridian run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    host: HostArgs,
     #[command(flatten)]
     dns: DnsArgs,
     /// Id of this control plane, the mark on everything it creates; the UID of the host's kube-system
@@ -93,7 +100,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
         saved: saved.is_some(),
     };
     tasks.spawn(admin::serve(admin, readiness));
-    let host = host_client(args.kubeconfig, args.context).await?;
+    let host = args.host.client().await?;
     tracing::info!(dns = ?server.addresses(), "running");
 
     let campaign = Campaign::start(
@@ -170,25 +177,27 @@ async fn control_plane(host: &Client) -> String {
     }
 }
 
-/// The operator's own kubeconfig is trusted: it may run a credential plugin. Members' are not.
-pub(crate) async fn host_client(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Client> {
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let text =
-                Kubeconfig::read_from(&path).with_context(|| format!("{} is not a kubeconfig", path.display()))?;
-            Config::from_custom_kubeconfig(
-                text,
-                &KubeConfigOptions {
-                    context,
-                    ..KubeConfigOptions::default()
-                },
-            )
-            .await?
-        }
-        None => Config::incluster().context("not inside a cluster; give --kubeconfig")?,
-    };
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
+impl HostArgs {
+    /// The operator's own kubeconfig is trusted: it may run a credential plugin. Members' are not.
+    pub(crate) async fn client(self) -> Result<Client> {
+        let mut config = match self.kubeconfig {
+            Some(path) => {
+                let text =
+                    Kubeconfig::read_from(&path).with_context(|| format!("{} is not a kubeconfig", path.display()))?;
+                Config::from_custom_kubeconfig(
+                    text,
+                    &KubeConfigOptions {
+                        context: self.context,
+                        ..KubeConfigOptions::default()
+                    },
+                )
+                .await?
+            }
+            None => Config::incluster().context("not inside a cluster; give --kubeconfig")?,
+        };
+        config.default_retry = false;
+        Ok(Client::try_from(config)?)
+    }
 }
 
 /// Prints every CRD as a YAML stream.

@@ -48,6 +48,11 @@ pub(crate) fn status_of(index: &Index, snapshot: &Snapshot, of: StatusOf, now: T
             let status = index.route_status(object, now)?;
             job(of.clone(), object, &object.status, &status)
         }
+        StatusOf::Policy(key) => {
+            let object = index.policy_object(key)?;
+            let status = index.policy_status(object, now)?;
+            job(of.clone(), object, &object.status, &status)
+        }
     }
 }
 

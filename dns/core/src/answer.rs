@@ -18,6 +18,7 @@
 
 mod additional;
 mod alternatives;
+mod by_policy;
 pub(crate) mod choose;
 mod depends;
 mod present;

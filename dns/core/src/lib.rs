@@ -17,6 +17,8 @@ mod class;
 mod client;
 pub mod dnssec;
 mod name;
+mod place;
+mod policy;
 mod presentation;
 mod ranges;
 mod record;
@@ -38,6 +40,11 @@ pub use class::{ClassOrigin, ClassTable, ClientClass, RankedSite};
 pub use client::{Client, ClientSubnet};
 pub use dnssec::Dnssec;
 pub use name::{DnsName, NameError};
+pub use place::{ClientPlace, ClientPlaces};
+pub use policy::{
+    ClientKey, GeoCondition, GeoRule, LatencyRow, MAX_POLICY_DEPTH, Policy, PolicyDecision, PolicyError, PolicyProblem,
+    PolicyTree, WeightedBranch,
+};
 pub use record::{Mx, Opaque, RecordData, RecordSet, Soa, Srv, Svcb, parameter};
 pub use record_type::RecordType;
 pub use routed::{Fallback, HttpsService, RoutedName, Shard, ShardData, ShardHealth, WhenNoneHealthy};

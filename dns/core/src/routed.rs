@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DnsName, SiteName, Srv};
+use crate::{DnsName, Policy, SiteName, Srv};
 
 /// Health of one site for one name, with the reason a person would ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +138,8 @@ pub struct RoutedName {
     pub ipv6: bool,
     /// HTTPS records, for a host with TLS.
     pub https: Option<HttpsService>,
+    /// How clients are given sites; without one, each the nearest.
+    pub policy: Option<Arc<Policy>>,
 }
 
 impl RoutedName {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::client::ViewTable;
-use crate::{ClassTable, DnsName, RecordType, RoutedName, Sites, Zone};
+use crate::{ClassTable, ClientPlaces, DnsName, RecordType, RoutedName, Sites, Zone};
 
 /// One name to set or to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,7 @@ pub struct Snapshot {
     classes: Arc<ClassTable>,
     views: Arc<ViewTable>,
     zones_known: bool,
+    places: Option<Arc<dyn ClientPlaces>>,
 }
 
 impl Default for Snapshot {
@@ -56,6 +57,7 @@ impl Default for Snapshot {
             classes: Arc::new(ClassTable::compile(&sites)),
             views: Arc::new(ViewTable::compile(&sites)),
             sites: Arc::new(sites),
+            places: None,
         }
     }
 }
@@ -125,6 +127,18 @@ impl Snapshot {
     #[must_use]
     pub fn without_zone(mut self, apex: &DnsName) -> Self {
         Arc::make_mut(&mut self.zones).remove(apex);
+        self
+    }
+
+    /// Where clients are, for rules that ask for it.
+    pub(crate) fn places(&self) -> Option<&dyn ClientPlaces> {
+        self.places.as_deref()
+    }
+
+    /// With this table of places.
+    #[must_use]
+    pub fn with_places(mut self, places: Option<Arc<dyn ClientPlaces>>) -> Self {
+        self.places = places;
         self
     }
 

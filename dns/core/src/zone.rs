@@ -317,6 +317,7 @@ mod tests {
             fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
             ipv6: false,
             https: None,
+            policy: None,
         }))
     }
 

@@ -66,6 +66,7 @@ fn routed(fallback: Fallback) -> NameChange {
         fallback,
         ipv6: false,
         https: None,
+        policy: None,
     }))
 }
 

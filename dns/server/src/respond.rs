@@ -414,6 +414,7 @@ impl<'a> Making<'a> {
             source,
             subnet,
             site: self.arrival.site,
+            rotation: self.rotation(),
         };
         let answer = answer(snapshot, &asked.question, client);
         let why = match answer.outcome {
@@ -462,6 +463,12 @@ impl<'a> Making<'a> {
             },
             Err(why) => Decided::fault(Fault::because(ResponseCode::ServFail, why)),
         }
+    }
+
+    /// Another number for each query. The id is as good as chance over UDP (RFC 5452 section 4.3) and 0 over
+    /// HTTPS and QUIC, where the moment of arrival is what is left.
+    fn rotation(&self) -> u32 {
+        u32::from(self.request.id).wrapping_add(self.arrival.now.monotonic.subsec_micros())
     }
 
     /// Octets that the reply may have.

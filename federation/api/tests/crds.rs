@@ -128,6 +128,7 @@ fn the_definitions_come_in_a_stable_order_with_the_names_people_type() {
             "clusters.meridian.dev Cluster Cluster mcl",
             "dnsroutes.meridian.dev DNSRoute Namespaced mroute",
             "dnszones.meridian.dev DNSZone Cluster mzone",
+            "routingpolicies.meridian.dev RoutingPolicy Namespaced mpolicy",
             "federatednamespaces.types.meridian.dev FederatedNamespace Namespaced fns",
             "federateddeployments.types.meridian.dev FederatedDeployment Namespaced fdeploy",
             "federatedservices.types.meridian.dev FederatedService Namespaced fsvc",
@@ -177,7 +178,7 @@ fn rules(at: &str, node: &Value, found: &mut Vec<String>) {
 #[test]
 fn rules_stand_where_a_schema_cannot_say_it() {
     let mut found = Vec::new();
-    for plural in ["clusters", "dnszones", "federatedservices"] {
+    for plural in ["clusters", "dnsroutes", "dnszones", "federatedservices"] {
         rules(plural, &schema_of(plural), &mut found);
     }
     let places: Vec<&str> = found.iter().filter_map(|rule| rule.split(": ").next()).collect();
@@ -187,6 +188,16 @@ fn rules_stand_where_a_schema_cannot_say_it() {
             "clusters",
             "dnszones.spec.dnssec.keys",
             "dnszones.spec.dnssec.parent",
+            "dnsroutes.spec",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy.branches[]",
+            "dnsroutes.spec.policy.otherwise",
+            "dnsroutes.spec.policy.rules[]",
             "dnszones.spec.domain",
             "dnszones.spec.whenNoneHealthy",
             "federatedservices.spec.overrides[]",

@@ -56,6 +56,7 @@ mod tests {
             fallback: Fallback::Always,
             ipv6: false,
             https: None,
+            policy: None,
         })
     }
 

@@ -23,6 +23,7 @@ pub mod names;
 mod nodes;
 mod overrides;
 mod placement;
+mod policy;
 mod render;
 pub mod shared_state;
 mod signing;
@@ -43,6 +44,10 @@ pub use name_table::NameTable;
 pub use nodes::Nodes;
 pub use overrides::*;
 pub use placement::*;
+pub use policy::{
+    Branch, PolicyFault, PolicyKey, PolicyPlace, PolicySource, ResolvedPolicy, RoutePolicy, RoutingPolicy,
+    check_policy, resolve_policy,
+};
 pub use render::*;
 pub use signing::{KnownKeys, ParentSource, ZoneKeys, ZoneSigning};
 pub use sync::*;

@@ -4,6 +4,8 @@
 //! the scope of an answer must not change when a site fails.
 
 use super::MAX_ALIASES;
+use super::trace::Silent;
+use crate::policy::Asker;
 use crate::zone::Found;
 use crate::zone::node::{Node, Routed};
 use crate::{DnsName, Fallback, RecordType, Snapshot};
@@ -15,36 +17,67 @@ pub(super) struct Depends {
     pub(super) on_class: bool,
     /// By whether it is told internal addresses.
     pub(super) on_view: bool,
+    /// By what a policy asks of it.
+    pub(super) on_policy: bool,
 }
 
 /// Looks at a routed name and at the names above it.
 pub(super) fn depends(snapshot: &Snapshot, routed: &Routed) -> Depends {
-    let mut all = of(routed);
+    chain(snapshot, routed).fold(Depends::default(), |all, routed| {
+        let own = of(routed);
+        Depends {
+            on_class: all.on_class || own.on_class,
+            on_view: all.on_view || own.on_view,
+            on_policy: all.on_policy || own.on_policy,
+        }
+    })
+}
+
+/// The scope of the policies of a routed name and of the names above it.
+pub(super) fn policy_scope(snapshot: &Snapshot, routed: &Routed, asker: Asker<'_>) -> u8 {
+    let scopes = chain(snapshot, routed)
+        .filter(|routed| of(routed).on_policy)
+        .filter_map(|routed| Some(routed.name.policy.as_ref()?.rank(asker, &mut Silent).scope));
+    scopes.max().unwrap_or(0)
+}
+
+/// A routed name and those that its fall-backs lead to.
+fn chain<'a>(snapshot: &'a Snapshot, routed: &'a Routed) -> impl Iterator<Item = &'a Routed> {
     let mut next = routed.name.fallback.target();
-    for _ in 0..MAX_ALIASES {
-        let Some(target) = next.filter(|_| !(all.on_class && all.on_view)) else {
-            break;
-        };
-        let Some(node) = node(snapshot, target) else { break };
-        next = match (node.alias(), node.routed()) {
-            (Some((_, target)), _) => Some(target),
-            (None, Some(above)) => {
-                let own = of(above);
-                all.on_class |= own.on_class;
-                all.on_view |= own.on_view;
-                above.name.fallback.target()
+    let mut aliases = 0;
+    let above = std::iter::from_fn(move || {
+        while aliases < MAX_ALIASES {
+            aliases += 1;
+            let node = node(snapshot, next?)?;
+            match (node.alias(), node.routed()) {
+                (Some((_, target)), _) => next = Some(target),
+                (None, Some(above)) => {
+                    next = above.name.fallback.target();
+                    return Some(above);
+                }
+                (None, None) => return None,
             }
-            (None, None) => None,
-        };
-    }
-    all
+        }
+        None
+    });
+    std::iter::once(routed).chain(above)
 }
 
 fn of(routed: &Routed) -> Depends {
-    Depends {
-        on_class: routed.name.shards.len() > 1 && routed.name.fallback != Fallback::Always,
+    let name = &routed.name;
+    let choice = name.shards.len() > 1;
+    let mut own = Depends {
         on_view: routed.internal,
+        ..Depends::default()
+    };
+    if name.fallback == Fallback::Always {
+        return own;
     }
+    match &name.policy {
+        None => own.on_class = choice,
+        Some(policy) => own.on_policy = policy.by_client() && (choice || policy.rotates_by_client()),
+    }
+    own
 }
 
 fn node<'a>(snapshot: &'a Snapshot, name: &DnsName) -> Option<&'a Node> {

@@ -6,8 +6,9 @@
 use std::net::Ipv4Addr;
 
 use super::choose::Chooser;
+use crate::policy::Asker;
 use crate::zone::node::Node;
-use crate::{DnsName, RecordSet, RecordType, Snapshot, Zone};
+use crate::{Client, DnsName, RecordSet, RecordType, Snapshot, Zone};
 
 /// The types at a node that answers for a name, sorted, without those that the signer adds.
 pub(super) fn types_of<'a>(
@@ -33,9 +34,16 @@ pub(crate) fn types_present(snapshot: &Snapshot, zone: &Zone, name: &DnsName) ->
     let Some(node) = zone.node(name) else {
         return Vec::new();
     };
-    types_of(zone, name, node, || Chooser {
-        sites: snapshot.sites(),
-        class: snapshot.classes().lookup(Ipv4Addr::UNSPECIFIED.into()).0,
-        internal: &[],
+    types_of(zone, name, node, || {
+        let client = Client::at(Ipv4Addr::UNSPECIFIED.into());
+        let (class, class_scope) = snapshot.classes().lookup(client.source);
+        let asker = Asker {
+            client,
+            class,
+            class_scope,
+            sites: snapshot.sites(),
+            places: snapshot.places(),
+        };
+        Chooser { asker, internal: &[] }
     })
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::Answer;
+use crate::policy::PolicyDecision;
 use crate::{ClassOrigin, DnsName, RecordType, SiteName};
 
 /// Listens to the steps of an answer.
@@ -56,6 +57,8 @@ pub struct Explanation {
 pub enum PassedOver {
     /// The operator drained it.
     Drained,
+    /// No branch of the policy names it.
+    NotNamed,
     /// Probes found its data path dead.
     Dead,
     /// It is unhealthy for this name, and why.
@@ -96,10 +99,21 @@ pub enum Step {
         /// How its order of sites was found.
         origin: ClassOrigin,
     },
+    /// One policy of the name's tree was consulted.
+    Policy {
+        /// How many policies are around it.
+        depth: usize,
+        /// The policy, if it has a name of its own.
+        name: Option<String>,
+        /// What it decided.
+        decision: PolicyDecision,
+    },
     /// A site was passed over.
     PassedOver {
         /// The site.
         site: SiteName,
+        /// Kilometres from the client, if both places are known.
+        distance_km: Option<u32>,
         /// Why.
         why: PassedOver,
     },
@@ -107,10 +121,21 @@ pub enum Step {
     Chosen {
         /// The site.
         site: SiteName,
+        /// Kilometres from the client, if both places are known.
+        distance_km: Option<u32>,
         /// Whether it is healthy, alive and active, or only the best that is left.
         serves: bool,
         /// Whether the client is told its internal addresses.
         internal: bool,
+    },
+    /// A site was not needed: it would be next.
+    InReserve {
+        /// The site.
+        site: SiteName,
+        /// Kilometres from the client, if both places are known.
+        distance_km: Option<u32>,
+        /// Why it would be passed over too.
+        why: Option<PassedOver>,
     },
     /// No site of the name serves.
     NoneServes(DnsName),
@@ -139,11 +164,21 @@ impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drained => f.write_str("drained by the operator"),
+            Self::NotNamed => f.write_str("its policy does not name it"),
             Self::Dead => f.write_str("its data path is dead"),
             Self::Unhealthy(reason) => write!(f, "unhealthy: {reason}"),
             Self::Nothing => f.write_str("has nothing to answer"),
             Self::NoSuchType => f.write_str("has nothing of this type"),
         }
+    }
+}
+
+/// A distance in brackets, if there is one.
+struct Away(Option<u32>);
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |distance| write!(f, " ({distance} km)"))
     }
 }
 
@@ -162,11 +197,29 @@ impl fmt::Display for Step {
                 ClassOrigin::Listener(site) => write!(f, "client {address} asks at a listener of site {site}"),
                 ClassOrigin::Default => write!(f, "client {address} is in no known network; sites by weight"),
             },
-            Self::PassedOver { site, why } => write!(f, "site {site} is passed over: {why}"),
-            Self::Chosen { site, serves, internal } => {
+            Self::Policy { depth, name, decision } => {
+                let indent = 2 * depth;
+                match name {
+                    Some(name) => write!(f, "{:indent$}policy {name}: {decision}", ""),
+                    None => write!(f, "{:indent$}policy: {decision}", ""),
+                }
+            }
+            Self::PassedOver { site, distance_km, why } => {
+                write!(f, "site {site}{} is passed over: {why}", Away(*distance_km))
+            }
+            Self::Chosen {
+                site,
+                distance_km,
+                serves,
+                internal,
+            } => {
                 let which = if *internal { ", internal addresses" } else { "" };
                 let left = if *serves { "" } else { " as the best that is left" };
-                write!(f, "site {site} is chosen{left}{which}")
+                write!(f, "site {site}{} is chosen{left}{which}", Away(*distance_km))
+            }
+            Self::InReserve { site, distance_km, why } => {
+                write!(f, "site {site}{} is in reserve", Away(*distance_km))?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ", but {why}"))
             }
             Self::NoneServes(name) => write!(f, "no site of {name} serves"),
             Self::Degraded { from, to } => write!(f, "not all sites serve: TTL {to} s instead of {from} s"),

@@ -2,11 +2,12 @@
 
 use super::additional::{addresses_of_targets, target};
 use super::choose::{Choice, Chooser};
-use super::depends::depends;
+use super::depends::{depends, policy_scope};
 use super::present::types_of;
 use super::trace::{Step, Trace};
 use super::{Answer, Finding, FindingKind, MAX_ALIASES, Outcome, Question};
 use crate::dnssec::Denial;
+use crate::policy::Asker;
 use crate::zone::Found;
 use crate::zone::node::{Node, Routed, is_routed_type};
 use crate::{Client, DnsName, RecordData, RecordSet, RecordType, SiteName, Snapshot, Zone};
@@ -215,10 +216,15 @@ impl<'a, T: Trace> Walk<'a, T> {
         let depends = depends(self.snapshot, routed);
         let own = if depends.on_class { class_scope } else { 0 };
         let view = if depends.on_view { view_scope } else { 0 };
-        self.reply.scope = self.reply.scope.max(own).max(view);
+        let by_policy = if depends.on_policy {
+            policy_scope(self.snapshot, routed, chooser.asker)
+        } else {
+            0
+        };
+        self.reply.scope = self.reply.scope.max(own).max(view).max(by_policy);
         self.trace.step(|| Step::Class {
             address: self.client.address(),
-            origin: chooser.class.origin.clone(),
+            origin: chooser.asker.class.origin.clone(),
         });
         let (data, next) = match chooser.choose(routed, may_alias, wanted, self.trace) {
             Choice::Data(data) if data.is_empty() => return self.no_data(zone, name, node, place),
@@ -338,11 +344,14 @@ impl<'a, T: Trace> Walk<'a, T> {
         *self.chooser.get_or_insert_with(|| {
             let (class, class_scope) = self.snapshot.classes().of(&self.client);
             let (internal, view_scope): (&[SiteName], u8) = self.snapshot.views().lookup(&self.client);
-            let chooser = Chooser {
-                sites: self.snapshot.sites(),
+            let asker = Asker {
+                client: self.client,
                 class,
-                internal,
+                class_scope,
+                sites: self.snapshot.sites(),
+                places: self.snapshot.places(),
             };
+            let chooser = Chooser { asker, internal };
             (chooser, class_scope, view_scope)
         })
     }

@@ -1,8 +1,8 @@
 //! Small random fleets.
 //!
 //! Three sites with random state and networks, four names in a chain of fall-backs with random addresses
-//! and health. [`full_snapshot`] adds internal addresses and networks, host names, TLS, and static
-//! records that alias, delegate and stand in for the names; [`any_snapshot`] has none of these.
+//! and health. [`full_snapshot`] adds internal addresses and networks, host names, TLS, policies with places of
+//! clients, and static records that alias, delegate and stand in for the names; [`any_snapshot`] has none of these.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,6 +15,7 @@ use meridian_dns_core::{
 };
 use proptest::prelude::*;
 
+use super::policies::{any_places, any_policy};
 use super::record;
 
 pub(crate) const SITES: [&str; 3] = ["a", "b", "c"];
@@ -90,11 +91,12 @@ fn any_name(level: usize) -> impl Strategy<Value = RoutedName> {
             fallback,
             ipv6,
             https: None,
+            policy: None,
         }
     })
 }
 
-fn any_network() -> impl Strategy<Value = IpNet> {
+pub(crate) fn any_network() -> impl Strategy<Value = IpNet> {
     (any::<u32>(), 0_u8..=32).prop_map(|(bits, length)| {
         IpNet::new(Ipv4Addr::from(bits & 0xc0c0_0003).into(), length)
             .expect("a network")
@@ -181,11 +183,14 @@ pub(crate) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
         .prop_map(|(sites, names, complete)| snapshot_of(sites, names, complete, Vec::new()))
 }
 
-/// A name with internal addresses, host names and TLS here and there. Internal addresses are in
+/// A name with internal addresses, host names, TLS and policies here and there. Internal addresses are in
 /// 172.16.0.0/12 and fd00::/8, with the site's number where the public ones have it.
 fn full_name(level: usize) -> impl Strategy<Value = RoutedName> {
     let extra = prop::collection::vec((0_u8..3, 0_u8..2, any::<bool>()), SITES.len());
-    (any_name(level), extra, prop::option::of(0_u8..3), any::<bool>()).prop_map(|(mut routed, extra, hosts, tls)| {
+    let policy = prop::option::of(any_policy());
+    let all = (any_name(level), extra, prop::option::of(0_u8..3), any::<bool>(), policy);
+    all.prop_map(|(mut routed, extra, hosts, tls, policy)| {
+        routed.policy = policy;
         for (site_name, shard) in &mut routed.shards {
             let index = SITES
                 .iter()
@@ -239,8 +244,11 @@ pub(crate) fn full_snapshot() -> impl Strategy<Value = Snapshot> {
         names(true),
         prop::bool::weighted(0.8),
         records,
+        any_places(),
     )
-        .prop_map(|(sites, names, complete, records)| snapshot_of(sites, names, complete, records))
+        .prop_map(|(sites, names, complete, records, places)| {
+            snapshot_of(sites, names, complete, records).with_places(Some(places))
+        })
 }
 
 /// With or without an option, trusted or not, sometimes at a listener of a site.
@@ -251,11 +259,14 @@ pub(crate) fn any_client() -> impl Strategy<Value = Client<'static>> {
         trusted,
     });
     let site = prop::option::weighted(0.2, 0..SITES.len()).prop_map(|site| site.map(|site| &LISTENERS[site]));
-    (any_address(), prop::option::weighted(0.7, subnet), site).prop_map(|(source, subnet, site)| Client {
-        source,
-        subnet,
-        site,
-    })
+    (any_address(), prop::option::weighted(0.7, subnet), site, any::<u32>()).prop_map(
+        |(source, subnet, site, rotation)| Client {
+            rotation,
+            source,
+            subnet,
+            site,
+        },
+    )
 }
 
 pub(crate) fn any_address() -> impl Strategy<Value = IpAddr> {

@@ -194,6 +194,7 @@ fn routed(block: &Block<'_>, text: &str) -> Result<RoutedName, Problem> {
         fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
         ipv6: false,
         https: None,
+        policy: None,
     };
     for word in words {
         match word.split_once('=') {

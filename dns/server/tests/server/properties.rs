@@ -112,6 +112,7 @@ fn routed(text: &str, here: u8, there: u8) -> NameChange {
         fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
         ipv6: false,
         https: None,
+        policy: None,
     }))
 }
 

@@ -203,6 +203,8 @@ impl Model {
                 host_names,
                 ttl,
                 https: None,
+                policy: None,
+                minimum_healthy_percent: None,
             },
         );
     }

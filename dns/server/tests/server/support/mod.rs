@@ -103,6 +103,7 @@ fn routed(text: &str, shards: &[(&str, ShardData)]) -> NameChange {
         fallback,
         ipv6: false,
         https: None,
+        policy: None,
     }))
 }
 
