@@ -162,29 +162,36 @@ struct StepTaker<'a> {
 }
 
 impl StepTaker<'_> {
-    /// Times ahead of the clock begin now: the wait gets longer, never shorter.
+    /// If times are ahead of the clock, all go back by as much as the latest of them is: the waits get
+    /// longer, never shorter. All, because the rules also ask what came before what.
     fn clamp(&mut self) {
-        let now = self.now;
-        let mut ahead = false;
-        let mut bound = |time: &mut u64| {
-            ahead |= *time > now;
-            *time = (*time).min(now);
-        };
-        for key in &mut self.ring.keys {
-            bound(&mut key.made);
-            for part in Part::ALL {
-                bound(&mut key.stage_mut(part).since);
-            }
-            if let Sighting::Shown { since } | Sighting::Absent { since } = &mut key.seen {
-                bound(since);
-            }
-        }
-        if ahead {
+        let latest = self.times().map(|time| *time).max().unwrap_or(0);
+        let ahead = latest.saturating_sub(self.now);
+        if ahead > 0 {
+            self.times().for_each(|time| *time = time.saturating_sub(ahead));
             self.events.push(Event::ClockWentBack);
         }
         for hold in [&mut self.ring.data, &mut self.ring.key_set, &mut self.ring.parent] {
-            hold.clamp(now);
+            hold.set_back(ahead, self.now);
         }
+    }
+
+    /// When keys were made, changed and were seen.
+    fn times(&mut self) -> impl Iterator<Item = &mut u64> {
+        self.ring.keys.iter_mut().flat_map(|key| {
+            let seen = match &mut key.seen {
+                Sighting::Shown { since } | Sighting::Absent { since } => Some(since),
+                Sighting::Unknown => None,
+            };
+            let stages = [
+                &mut key.dnskey,
+                &mut key.zone_signatures,
+                &mut key.key_signature,
+                &mut key.ds,
+            ];
+            let stages = stages.map(|stage| &mut stage.since);
+            [&mut key.made].into_iter().chain(stages).chain(seen)
+        })
     }
 
     fn set_times(&mut self, parent: Option<&ParentView>) {

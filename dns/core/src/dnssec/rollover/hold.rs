@@ -39,10 +39,10 @@ impl Hold {
         current.max(earlier)
     }
 
-    /// What lies ahead of a clock that was set back begins anew, now.
-    pub(super) fn clamp(&mut self, now: u64) {
+    /// The clock was set back by that much.
+    pub(super) fn set_back(&mut self, seconds: u64, now: u64) {
         if let Some((longer, until)) = &mut self.earlier {
-            *until = (*until).min(now.saturating_add(*longer));
+            *until = until.saturating_sub(seconds).min(now.saturating_add(*longer));
         }
     }
 }
@@ -67,7 +67,9 @@ mod tests {
         hold.set(2000, 300);
         assert_eq!((hold.passed(300), hold.earlier), (2300, None));
         hold.set(5, 400);
-        hold.clamp(100);
+        hold.set_back(100, 300);
+        assert_eq!(hold.earlier, Some((2000, 2300)));
+        hold.set_back(0, 100);
         assert_eq!(hold.earlier, Some((2000, 2100)));
     }
 }
