@@ -143,6 +143,7 @@ fn dnssec(apex: &DnsName, denial: Denial, signer: &Signer) -> Arc<Dnssec> {
     };
     signer.install(apex, vec![key]);
     Arc::new(Dnssec {
+        delete_ds: false,
         key_ttl: 60,
         keys: vec![public],
         denial,
