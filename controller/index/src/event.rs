@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use meridian_federation_core::{ClusterName, FederatedKey, ServiceKey};
+use meridian_federation_core::{ClusterName, FederatedKey, PolicyKey, ServiceKey};
 
 /// A change of one kind of object, as a watch tells it.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub enum WatchFailure {
 pub struct Dirty {
     /// Services whose names may differ.
     pub services: BTreeSet<ServiceKey>,
+    /// RoutingPolicies whose status may differ.
+    pub policies: BTreeSet<PolicyKey>,
     /// Federated objects whose plan may differ.
     pub federated: BTreeSet<FederatedKey>,
     /// Clusters whose conditions may differ.
@@ -71,6 +73,7 @@ impl Dirty {
     /// Adds what another event made dirty.
     pub fn merge(&mut self, other: Self) {
         self.services.extend(other.services);
+        self.policies.extend(other.policies);
         self.federated.extend(other.federated);
         self.clusters.extend(other.clusters);
         self.probes.extend(other.probes);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+use meridian_dns_core::Liveness;
 use meridian_federation_api as api;
 use meridian_federation_core::{ClusterFacts, ClusterHealth, ClusterName, Identity, ServiceKey, Timestamp};
 
-use crate::{Dirty, Event, Index, ParseError, parse};
+use crate::{Dirty, Event, Index, ParseError, parse, signing};
 
 impl Index {
     /// Cluster objects.
@@ -33,6 +34,10 @@ impl Index {
         }
         for object in set {
             self.set_cluster(object, now, &mut dirty);
+        }
+        // Sites that a policy names may be there now, or no more.
+        if dirty.zones {
+            self.follow_policies(None, &mut dirty);
         }
         dirty
     }
@@ -76,9 +81,11 @@ impl Index {
                         dirty.services.extend(self.services_of(&name));
                     }
                 }
+                let saved = self.saved.as_ref().and_then(|saved| saved.sites.get(&name));
+                let liveness = saved.map_or(Liveness::Alive, |site| site.liveness);
                 self.health
                     .entry(name.clone())
-                    .or_insert_with(|| ClusterHealth::new(now));
+                    .or_insert_with(|| ClusterHealth::with_verdict(liveness, now));
                 None
             }
             Err(problem) => Some(problem),
@@ -180,6 +187,9 @@ impl Index {
     /// DNSZone objects.
     pub fn zones(&mut self, event: Event<DynamicObject>) -> Dirty {
         let mut dirty = Dirty::default();
+        if matches!(event, Event::Reset(_)) {
+            dirty.zones |= !std::mem::replace(&mut self.listed.zones, true);
+        }
         let (gone, set) = event.resolve(|| self.zones.keys().cloned(), ResourceExt::name_any);
         for name in gone {
             self.remove_zone(&name, &mut dirty);
@@ -201,8 +211,14 @@ impl Index {
             dirty.zones = true;
             return;
         };
-        let problem = match parse::zone(&object, self.text_reader.as_deref()) {
-            Ok(zone) => {
+        let parsed = parse::zone(&object, self.text_reader.as_deref());
+        let problem = match parsed.and_then(|zone| Ok((zone, signing::signing(&object)?))) {
+            Ok((zone, signing)) => {
+                // How it is signed concerns no name.
+                if self.world.signing.get(&name) != Some(&signing) {
+                    self.world.signing.insert(name.clone(), signing);
+                    dirty.zones = true;
+                }
                 if self.world.zones.get(&name) != Some(&zone) {
                     self.breaker.release_zone(&zone.domain, zone.released);
                     self.world.zones.insert(name.clone(), zone);
@@ -220,6 +236,7 @@ impl Index {
 
     fn remove_zone(&mut self, name: &str, dirty: &mut Dirty) {
         self.zones.remove(name);
+        self.world.signing.remove(name);
         self.set_problem("DNSZone", name, None);
         if self.world.zones.remove(name).is_some() {
             dirty.zones = true;
@@ -274,6 +291,7 @@ impl Index {
                         .or_default()
                         .insert(id.clone());
                     self.world.routes.insert(id.clone(), route);
+                    self.follow_policy(&id, dirty);
                 }
                 None
             }
@@ -303,6 +321,7 @@ impl Index {
     fn remove_route(&mut self, id: &(String, String), dirty: &mut Dirty) {
         self.set_problem("DNSRoute", &format!("{}/{}", id.0, id.1), None);
         self.unlink_route(id, dirty);
+        self.forget_policy(id);
         self.routes.remove(id);
     }
 
@@ -348,6 +367,12 @@ impl Index {
             None => self.problems.remove(&id),
         };
         before != problem
+    }
+
+    /// Everything that is wrong with the host's objects: kind, name, and what.
+    pub fn problems(&self) -> impl Iterator<Item = (&'static str, &str, &ParseError)> {
+        let all = self.problems.iter();
+        all.map(|((kind, name), problem)| (*kind, name.as_str(), problem))
     }
 
     /// Why the object of that kind and name (`namespace/name` if it has one) is not used as it stands.

@@ -16,6 +16,9 @@ mod health;
 mod host;
 mod managed;
 pub mod parse;
+mod policies;
+mod saved;
+mod signing;
 mod snapshot;
 mod status;
 mod sync;
@@ -26,13 +29,14 @@ use std::sync::Arc;
 use meridian_dns_core::{NameDelta, ReadText};
 use meridian_federation_api as api;
 use meridian_federation_core::{
-    Breaker, ClusterFacts, ClusterHealth, ClusterName, HealthSettings, NameTable, ServiceKey, World,
+    Breaker, ClusterFacts, ClusterHealth, ClusterName, HealthSettings, NameTable, PolicyKey, ServiceKey, World,
 };
 
 pub use discovery::DiscoveryEvent;
 pub use event::{Dirty, Event, WatchFailure};
 pub use federated::write_conditions;
 pub use parse::ParseError;
+pub use signing::{KeyEvent, KeyTask};
 pub use sync::{HostWrite, HostWriteEnd, Planned, StepEnd};
 
 /// Everything known, and everything decided from it so far.
@@ -48,9 +52,12 @@ pub struct Index {
     clusters: BTreeMap<ClusterName, api::Cluster>,
     zones: BTreeMap<String, api::DNSZone>,
     routes: BTreeMap<(String, String), api::DNSRoute>,
+    policies: BTreeMap<PolicyKey, api::RoutingPolicy>,
     problems: BTreeMap<(&'static str, String), ParseError>,
     facts: BTreeMap<ClusterName, ClusterFacts>,
     listed: Listed,
+    saved: Option<saved::SavedState>,
+    keys: signing::Keys,
     text_reader: Option<Arc<dyn ReadText>>,
     sync: sync::SyncState,
 }
@@ -60,7 +67,9 @@ pub struct Index {
 #[derive(Debug, Default)]
 struct Listed {
     clusters: bool,
+    zones: bool,
     routes: bool,
+    policies: bool,
     federated_namespaces: bool,
 }
 
@@ -87,9 +96,12 @@ impl Index {
             clusters: BTreeMap::new(),
             zones: BTreeMap::new(),
             routes: BTreeMap::new(),
+            policies: BTreeMap::new(),
             problems: BTreeMap::new(),
             facts: BTreeMap::new(),
             listed: Listed::default(),
+            saved: None,
+            keys: signing::Keys::default(),
             text_reader: None,
             sync: sync::SyncState::new(control_plane.into()),
         }
@@ -116,6 +128,23 @@ impl Index {
     /// Health of every cluster.
     pub fn health(&self) -> &BTreeMap<ClusterName, ClusterHealth> {
         &self.health
+    }
+
+    /// Everything about which something is planned or told: for whoever begins to act.
+    pub fn everything(&self) -> Dirty {
+        Dirty {
+            services: self
+                .world
+                .services
+                .keys()
+                .chain(self.world.routes_of.keys())
+                .cloned()
+                .collect(),
+            federated: self.sync.keys().collect(),
+            clusters: self.clusters.keys().cloned().chain(self.refused_clusters()).collect(),
+            zones: true,
+            ..Dirty::default()
+        }
     }
 
     /// Finds the names of dirty services anew; only what differs is returned.

@@ -3,6 +3,8 @@
 //! Parsing is where bad input ends: it gives a [`ParseError`] that names the field, and the caller keeps
 //! what it had. Only the fields that are used are read, so that a newer API server cannot confuse us.
 
+mod policy;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -20,6 +22,8 @@ use meridian_federation_core::{
     Cluster, ClusterName, DnsZone, NodePlace, Route, Service, ServiceKey, ServicePort, Slice, Timestamp,
     names::{CONFIRM_DELETIONS_ANNOTATION, INTERNAL_ADDRESSES_ANNOTATION, RELEASE_ANNOTATION},
 };
+
+pub use self::policy::routing_policy;
 
 /// Label that EndpointSlices carry: the name of their Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -39,7 +43,7 @@ impl std::fmt::Display for ParseError {
     }
 }
 
-fn bad(field: impl Into<String>, message: impl ToString) -> ParseError {
+pub(crate) fn bad(field: impl Into<String>, message: impl ToString) -> ParseError {
     ParseError {
         field: field.into(),
         message: message.to_string(),
@@ -370,5 +374,15 @@ pub fn route(object: &api::DNSRoute) -> Result<Route, ParseError> {
         host_names,
         ttl: object.spec.ttl.and_then(|ttl| u32::try_from(ttl).ok()),
         https: object.spec.https.as_ref().map(https).transpose()?,
+        policy: policy::route_policy(&object.spec)?,
+        minimum_healthy_percent: match object.spec.minimum_healthy_percent {
+            None => None,
+            Some(percent) => Some(
+                u32::try_from(percent)
+                    .ok()
+                    .filter(|percent| (1..=100).contains(percent))
+                    .ok_or_else(|| bad("spec.minimumHealthyPercent", "must be 1 to 100"))?,
+            ),
+        },
     })
 }

@@ -1,7 +1,7 @@
 //! From the world to what the server answers from: only what became dirty is made anew.
 
 use meridian_dns_core::{DnsName, NameDelta, Snapshot, Soa, Zone, serial};
-use meridian_federation_core::{DnsZone, Timestamp, sites};
+use meridian_federation_core::{DnsZone, Timestamp};
 
 use crate::{Dirty, Index};
 
@@ -13,19 +13,22 @@ impl Index {
         dirty: &Dirty,
         now: Timestamp,
     ) -> (Option<Snapshot>, Vec<NameDelta>) {
-        let deltas = self.update_names(dirty.services.clone());
+        let mut deltas = self.update_names(dirty.services.clone());
+        let sites_differ = self.lay_under(previous, &mut deltas, now) || dirty.sites;
         let mut deltas = self.breaker.names(previous, deltas, self.names.globals(), now);
         deltas.extend(self.breaker.overdue(now));
-        if deltas.is_empty() && !dirty.sites && !dirty.zones {
+        if deltas.is_empty() && !sites_differ && !dirty.zones {
             return (None, deltas);
         }
         let mut next = previous.clone();
-        if dirty.sites {
+        if sites_differ {
             self.breaker.sites(&self.health, now);
-            next = next.with_sites(sites(&self.world, &self.health, &self.breaker));
+            let sites = self.sites(previous.sites());
+            next = next.with_sites(sites);
         }
         if dirty.zones {
             next = self.with_zones(next, now);
+            next = next.with_zones_known(previous.zones_known() || self.listed.zones);
         }
         for delta in &deltas {
             if let Some(zone) = next.zone(&delta.zone) {
@@ -37,7 +40,7 @@ impl Index {
         (Some(next), deltas)
     }
 
-    fn with_zones(&self, mut snapshot: Snapshot, now: Timestamp) -> Snapshot {
+    fn with_zones(&mut self, mut snapshot: Snapshot, now: Timestamp) -> Snapshot {
         // Before the host's own lists, "every cluster was listed" is true of no cluster at all.
         let complete = self.listed.clusters
             && self.listed.routes
@@ -46,12 +49,15 @@ impl Index {
         let gone: Vec<DnsName> = snapshot
             .zones()
             .map(|zone| zone.apex().clone())
+            // Before the first list a zone that was saved may exist.
+            .filter(|_| self.listed.zones || self.saved.is_none())
             .filter(|apex| !self.world.served_zones().any(|(_, zone)| zone.domain == *apex))
             .collect();
         for apex in gone {
             snapshot = snapshot.without_zone(&apex);
+            self.forget_saved_zone(&apex);
         }
-        for (_, zone) in self.world.served_zones() {
+        for (name, zone) in self.world.served_zones() {
             let made = match snapshot.zone(&zone.domain) {
                 Some(existing) => {
                     let serial = existing.soa().serial;
@@ -78,7 +84,7 @@ impl Index {
                         .with_complete(complete)
                 }
             };
-            let made = made.with_minimum_ttl(zone.minimum_ttl);
+            let made = self.with_keys(name, made, now).with_minimum_ttl(zone.minimum_ttl);
             snapshot = snapshot.with_zone(made.with_networks(zone.networks.clone()));
         }
         snapshot
@@ -104,7 +110,7 @@ fn soa(zone: &DnsZone, serial: u32) -> Soa {
 
 /// Grows with every change, and is not below the seconds of the clock, so that it also grows over a
 /// restart that lost the last one (as long as there is less than one change a second on average).
-fn next_serial(previous: u32, now: Timestamp) -> u32 {
+pub(crate) fn next_serial(previous: u32, now: Timestamp) -> u32 {
     let seconds = u32::try_from(now.0 / 1000 % (1 << 32)).unwrap_or(0);
     serial::next(previous, seconds)
 }

@@ -45,7 +45,15 @@ impl Index {
             .find(ours)
             .and_then(|(_, zone)| snapshot.zone(&zone.domain));
         let ready = match served {
-            Some(zone) if zone.complete() => Condition::new("Ready", true, "Serving", "every cluster was listed"),
+            Some(zone) if zone.complete() && !zone.keys_awaited() => {
+                Condition::new("Ready", true, "Serving", "every cluster was listed")
+            }
+            Some(zone) if zone.keys_awaited() => Condition::new(
+                "Ready",
+                false,
+                "KeysAwaited",
+                "the zone is to be signed and its keys are not known; everything gets SERVFAIL until they are",
+            ),
             Some(_) => Condition::new(
                 "Ready",
                 false,
@@ -60,13 +68,20 @@ impl Index {
             ),
             None => Condition::new("Ready", false, "NotServed", "not served yet"),
         };
-        let wanted = vec![ready, self.networks_resolved(&name), self.accepted("DNSZone", &name)];
+        let mut wanted = vec![ready, self.networks_resolved(&name), self.accepted("DNSZone", &name)];
+        let domain = self.world.zones.get(&name).map(|zone| &zone.domain);
+        let (signing, dnssec) = match domain.filter(|_| served.is_some()) {
+            Some(domain) => self.signing_status(object, domain),
+            None => (Vec::new(), previous.dnssec.clone()),
+        };
+        wanted.extend(signing);
         let generation = object.metadata.generation;
         let mut status = api::DNSZoneStatus {
             conditions: write_conditions(&previous.conditions, wanted, generation, now)
                 .unwrap_or_else(|| previous.conditions.clone()),
             names: served.map(|zone| i64::try_from(zone.len()).unwrap_or(i64::MAX)),
             serial: previous.serial,
+            dnssec,
             observed_generation: generation,
         };
         if status == previous {
@@ -128,6 +143,7 @@ impl Index {
             } else {
                 Condition::new("HeldBack", false, "NothingHeld", "answers follow its verdicts")
             },
+            self.policy_condition(&(object.namespace().unwrap_or_default(), object.name_any())),
             self.accepted("DNSRoute", &id),
         ];
         let generation = object.metadata.generation;
@@ -168,7 +184,7 @@ impl Index {
     }
 
     /// Whether the object is used as it stands, or an earlier version of it since this one has a problem.
-    fn accepted(&self, kind: &'static str, name: &str) -> Condition {
+    pub(crate) fn accepted(&self, kind: &'static str, name: &str) -> Condition {
         match self.problem(kind, name) {
             None => Condition::new("Accepted", true, "Valid", "used as it stands"),
             Some(problem) => Condition::new(

@@ -3,6 +3,9 @@
 //! It decides nothing. The order within one turn matters: first the table that answers queries, then
 //! everything that takes time. A change is thus answered as soon as it is known, and nothing here waits
 //! for a cluster: members have queues of their own.
+//!
+//! Every replica keeps all of the index and the answers; plans, statuses and all other effects are the
+//! leader's. Who begins to lead plans everything anew, since what was dirty before was left to another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,11 +14,13 @@ use std::time::{Duration, Instant};
 use futures::stream::{BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use kube::{Client, ResourceExt};
-use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, StepEnd, WatchFailure};
-use meridian_dns_core::{Sites, Snapshot};
+use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, KeyTask, StepEnd, WatchFailure};
+use meridian_dns_core::{Saved, Sites, Snapshot};
 use meridian_dns_server::{MasterFile, Table};
 use meridian_federation_api as api;
-use meridian_federation_core::{ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, probe_targets};
+use meridian_federation_core::{
+    ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, Timestamp, probe_targets,
+};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -23,6 +28,8 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::now;
 use crate::geo::{GeoArgs, compile_classes};
 use crate::host::{HostJob, host_writer, watch_host};
+use crate::keys::{KeeperConfig, keep};
+use crate::lease::Leadership;
 use crate::member::{AFTER_A_BUG, ConnectionSpec, Member, MemberContext, ProbeOrder, SyncJob, receive};
 use crate::message::{HostEvent, MemberEvent, Message, StatusOf};
 use crate::status::{StatusJob, status_of, status_writer};
@@ -46,6 +53,12 @@ pub(crate) struct ControllerConfig {
     pub(crate) table: Table,
     /// From what clients' places are known.
     pub(crate) geo: GeoArgs,
+    /// What the table began with, and how long that may be used.
+    pub(crate) saved: Option<(Saved, Duration)>,
+    /// Whether effects are ours.
+    pub(crate) leadership: Leadership,
+    /// Where keys of zones are kept and used.
+    pub(crate) keys: KeeperConfig,
 }
 
 /// What changed the answers.
@@ -83,6 +96,7 @@ pub(crate) struct Change {
 /// A running controller; dropping it ends it.
 pub(crate) struct Controller {
     changes: broadcast::Sender<Arc<Change>>,
+    as_of: watch::Receiver<Option<Timestamp>>,
     tasks: JoinSet<()>,
 }
 
@@ -90,14 +104,20 @@ impl Controller {
     /// Starts it.
     pub(crate) fn start(config: ControllerConfig) -> Self {
         let (changes, _) = broadcast::channel(CHANGES);
+        let (tell_as_of, as_of) = watch::channel(config.saved.as_ref().map(|(saved, _)| Timestamp(saved.as_of)));
         let mut tasks = JoinSet::new();
-        tasks.spawn(Loop::new(config, changes.clone()).run());
-        Self { changes, tasks }
+        tasks.spawn(Loop::new(config, changes.clone(), tell_as_of).run());
+        Self { changes, as_of, tasks }
     }
 
     /// Every change from now on.
     pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
         self.changes.subscribe()
+    }
+
+    /// Of when the oldest part of the answers is; `None` for now.
+    pub(crate) fn as_of(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.as_of.clone()
     }
 
     /// Ends only if the controller fails, with the reason.
@@ -121,12 +141,19 @@ struct Loop {
     status_jobs: mpsc::UnboundedSender<StatusJob>,
     /// The sites, for those who compile classes of them.
     sites: watch::Sender<Arc<Sites>>,
+    key_tasks: watch::Sender<Vec<KeyTask>>,
     changes: broadcast::Sender<Arc<Change>>,
+    as_of: watch::Sender<Option<Timestamp>>,
+    leads: bool,
     tasks: JoinSet<()>,
 }
 
 impl Loop {
-    fn new(config: ControllerConfig, changes: broadcast::Sender<Arc<Change>>) -> Self {
+    fn new(
+        config: ControllerConfig,
+        changes: broadcast::Sender<Arc<Change>>,
+        as_of: watch::Sender<Option<Timestamp>>,
+    ) -> Self {
         let kinds: Arc<[Arc<ObjectKind>]> = api::TARGET_KINDS
             .iter()
             .map(|target| Arc::new(object_kind(target)))
@@ -137,9 +164,23 @@ impl Loop {
         let (status_jobs, status_queue) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         watch_host(&mut tasks, &config.host, &kinds, &messages);
-        tasks.spawn(host_writer(config.host.clone(), host_queue, messages.clone()));
-        tasks.spawn(status_writer(config.host.clone(), status_queue, messages.clone()));
-        let (sites, latest_sites) = watch::channel(Arc::default());
+        let leadership = config.leadership;
+        tasks.spawn(host_writer(
+            config.host.clone(),
+            leadership.clone(),
+            host_queue,
+            messages.clone(),
+        ));
+        tasks.spawn(status_writer(
+            config.host.clone(),
+            leadership.clone(),
+            status_queue,
+            messages.clone(),
+        ));
+        tasks.spawn(tell_leadership(leadership.clone(), messages.clone()));
+        let (key_tasks, tasks_of_keys) = watch::channel(Vec::new());
+        tasks.spawn(keep(config.keys, tasks_of_keys, messages.clone()));
+        let (sites, latest_sites) = watch::channel(Arc::new(config.table.load().sites().clone()));
         if config.geo.has_files() {
             let compiling = compile_classes(config.geo, latest_sites, messages.clone());
             tasks.spawn(async move {
@@ -150,15 +191,26 @@ impl Loop {
         }
         let mut sources = SelectAll::new();
         sources.push(receive(queue));
+        let mut index =
+            Index::new(config.control_plane.clone(), config.settings.clone()).with_text_reader(Arc::new(MasterFile));
+        if let Some((saved, max_age)) = config.saved {
+            let left = (Timestamp(saved.as_of) + max_age).since(now());
+            index = index.with_saved(&saved, max_age);
+            let messages = messages.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(left).await;
+                let _ = messages.send(Message::SavedExpired).await;
+            });
+        }
         Self {
-            index: Index::new(config.control_plane.clone(), config.settings.clone())
-                .with_text_reader(Arc::new(MasterFile)),
+            index,
             table: config.table,
             context: MemberContext {
                 host: config.host,
                 settings: config.settings,
                 kinds,
                 control_plane: config.control_plane,
+                leadership,
             },
             members: BTreeMap::new(),
             next_connection: 1,
@@ -167,7 +219,10 @@ impl Loop {
             host_jobs,
             status_jobs,
             sites,
+            key_tasks,
             changes,
+            as_of,
+            leads: false,
             tasks,
         }
     }
@@ -212,6 +267,7 @@ impl Loop {
             }
             Message::Host(HostEvent::Zones(event)) => self.index.zones(event),
             Message::Host(HostEvent::Routes(event)) => self.index.routes(event),
+            Message::Host(HostEvent::Policies(event)) => self.index.policies(event),
             Message::Host(HostEvent::Federated(kind, event)) => self.index.federated(&kind, event),
             Message::Host(HostEvent::WatchFailed { what, failure }) => {
                 match failure {
@@ -271,6 +327,19 @@ impl Loop {
                 dirty
             }
             Message::Tick => self.index.tick(now),
+            Message::SavedExpired => Dirty {
+                zones: true,
+                ..Dirty::default()
+            },
+            Message::Leads(leads) => {
+                self.leads = leads;
+                if leads {
+                    self.index.everything()
+                } else {
+                    Dirty::default()
+                }
+            }
+            Message::Keys(event) => self.index.keys(event),
             Message::StatusAgain(of) => {
                 self.write_status(of);
                 return;
@@ -360,7 +429,11 @@ impl Loop {
 
     fn act(&mut self, mut dirty: Dirty, causes: Vec<Cause>) {
         let previous = self.table.load();
-        let (next, deltas) = self.index.snapshot(&previous, &dirty, now());
+        let time = now();
+        let (next, deltas) = self.index.snapshot(&previous, &dirty, time);
+        let as_of = Some(self.index.as_of(time)).filter(|as_of| *as_of != time);
+        self.as_of
+            .send_if_modified(|known| std::mem::replace(known, as_of) != as_of);
         if let Some(next) = next {
             if dirty.sites {
                 self.sites.send_replace(Arc::new(next.sites().clone()));
@@ -378,6 +451,15 @@ impl Loop {
             // Nobody may be listening.
             let _ = self.changes.send(Arc::new(change));
         }
+        // The longest TTL of a zone may come from a name.
+        if dirty.zones || !dirty.services.is_empty() {
+            let tasks = self.index.key_tasks(&self.table.load());
+            self.key_tasks.send_if_modified(|before| {
+                let differs = *before != tasks;
+                *before = tasks;
+                differs
+            });
+        }
         if dirty.sites || !dirty.clusters.is_empty() {
             dirty.merge(self.connect());
         }
@@ -385,6 +467,13 @@ impl Loop {
         for cluster in &dirty.probes {
             self.order_probes(cluster);
         }
+        if self.leads {
+            self.effect(dirty);
+        }
+    }
+
+    /// What the leader alone does.
+    fn effect(&mut self, mut dirty: Dirty) {
         for planned in self.index.plan(std::mem::take(&mut dirty.federated), now()) {
             tracing::debug!(key = %planned.key, plan = %planned.plan, "planned");
             if let Some(write) = planned.host {
@@ -477,6 +566,9 @@ impl Loop {
                 self.write_status(StatusOf::Zone(zone.metadata.name.clone().unwrap_or_default()));
             }
         }
+        for key in &dirty.policies {
+            self.write_status(StatusOf::Policy(key.clone()));
+        }
         for route in dirty.services.iter().flat_map(|key| self.index.routes_of(key)) {
             let metadata = &route.metadata;
             self.write_status(StatusOf::Route {
@@ -487,8 +579,22 @@ impl Loop {
     }
 
     fn write_status(&self, of: StatusOf) {
+        if !self.leads {
+            return;
+        }
         if let Some(job) = status_of(&self.index, &self.table.load(), of, now()) {
             let _ = self.status_jobs.send(job);
+        }
+    }
+}
+
+/// Tells the loop when this replica begins and ceases to lead.
+async fn tell_leadership(mut leadership: Leadership, messages: mpsc::Sender<Message>) {
+    let mut leads = false;
+    loop {
+        leads = leadership.differs_from(leads).await;
+        if messages.send(Message::Leads(leads)).await.is_err() {
+            return;
         }
     }
 }

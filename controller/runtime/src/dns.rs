@@ -1,11 +1,12 @@
 //! The DNS server's arguments of `meridian run`, and its configuration from them.
 //!
 //! What must stay true: without arguments the server listens on loopback, plain DNS alone, and limits
-//! nobody's queries over UDP. Cookies are always on: their secret is this process's own, and a client
-//! that meets another replica is simply given a new cookie.
+//! nobody's queries over UDP. Cookies are always on: their secret is this process's own until the
+//! replicas' shared one is known.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
@@ -53,6 +54,9 @@ pub(crate) struct DnsArgs {
     /// Limit replies over UDP per client network, against floods of forged sources.
     #[arg(long = "dns-rate-limit")]
     rate_limit: bool,
+    /// Seconds between the end of readiness and the end of service, for load balancers to notice.
+    #[arg(long = "drain-notice", default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=3600))]
+    drain_notice: u64,
     /// What this server calls itself when asked (NSID, id.server).
     #[arg(long = "dns-identifier", value_name = "TEXT")]
     identifier: Option<String>,
@@ -92,6 +96,7 @@ impl DnsArgs {
             resolvers: self.trusted_resolvers,
             strangers: !self.ignore_strangers,
         };
+        config.settings.drain.notice = Duration::from_secs(self.drain_notice);
         config.settings.rate = self.rate_limit.then(RateLimits::default);
         config.settings.identity.server = self.identifier.map(String::into_bytes);
         config.settings.cookies = CookieSecret::random().map(|current| Cookies {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use clap::Args;
 use meridian_controller_apply::describe;
+use meridian_dns_core::Sites;
 use meridian_dns_core::geo::{GeoClasses, GeoDatabase, NEAREST_SITES};
-use meridian_dns_core::{Sites, Snapshot};
 use meridian_dns_geo::{GeoFiles, Look};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, spawn_blocking};
@@ -53,10 +53,9 @@ impl Default for GeoArgs {
 }
 
 impl GeoArgs {
-    /// What is answered before anything is known.
-    pub(crate) fn empty_snapshot(&self) -> Snapshot {
-        let nobody = GeoClasses::compile(Arc::default(), &Sites::default(), self.nearest);
-        Snapshot::default().with_geo(Arc::new(nobody))
+    /// The classes before anything is known of anybody's place.
+    pub(crate) fn nothing_known(&self) -> Arc<GeoClasses> {
+        Arc::new(GeoClasses::compile(Arc::default(), &Sites::default(), self.nearest))
     }
 
     /// Whether there is anything to compile.
@@ -148,7 +147,7 @@ mod tests {
         assert_eq!((args.files.len(), args.nearest, args.every), (2, 2, EVERY));
         assert!(!parse("").expect("no arguments").has_files());
         assert!(parse("--nearest-clusters 0").is_err());
-        assert_eq!(args.empty_snapshot().classes().geo().nearest(), 2);
+        assert_eq!(args.nothing_known().nearest(), 2);
     }
 
     fn file(country: &'static str) -> Vec<u8> {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::lease::Leadership;
 use crate::member::receive_unbounded;
 use crate::message::{HostEvent, Message};
 use crate::watch::watch;
@@ -59,6 +60,10 @@ pub(crate) fn watch_host(
     start(ApiResource::erase::<api::Cluster>(&()), Box::new(HostEvent::Clusters));
     start(ApiResource::erase::<api::DNSZone>(&()), Box::new(HostEvent::Zones));
     start(ApiResource::erase::<api::DNSRoute>(&()), Box::new(HostEvent::Routes));
+    start(
+        ApiResource::erase::<api::RoutingPolicy>(&()),
+        Box::new(HostEvent::Policies),
+    );
     for kind in kinds {
         let of = kind.clone();
         start(
@@ -69,12 +74,22 @@ pub(crate) fn watch_host(
 }
 
 /// Carries out writes to federated objects.
-pub(crate) async fn host_writer(host: Client, jobs: mpsc::UnboundedReceiver<HostJob>, messages: mpsc::Sender<Message>) {
+pub(crate) async fn host_writer(
+    host: Client,
+    leadership: Leadership,
+    jobs: mpsc::UnboundedReceiver<HostJob>,
+    messages: mpsc::Sender<Message>,
+) {
     receive_unbounded(jobs)
         .for_each_concurrent(WRITES_AT_ONCE, |job| {
-            let (host, messages) = (&host, &messages);
+            let (host, leadership, messages) = (&host, &leadership, &messages);
             async move {
                 let key = job.key.clone();
+                if !leadership.holds() {
+                    let end = HostWriteEnd::Failed;
+                    let _ = messages.send(Message::HostWriteEnded { key, end }).await;
+                    return;
+                }
                 let reason = match timeout(REQUEST_LIMIT, write(host, job)).await {
                     Ok(Ok(version)) => {
                         let end = version.map_or(HostWriteEnd::Superseded, HostWriteEnd::Written);

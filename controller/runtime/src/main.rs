@@ -2,16 +2,26 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod admin;
 mod clock;
 mod controller;
+mod cookies;
 mod demo;
 mod dns;
+mod dnssec;
+mod explain;
 mod geo;
 mod host;
+mod keys;
+mod lease;
 mod member;
 mod message;
 mod run;
+mod saved;
+mod shared_state;
 mod status;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 use std::io::IsTerminal;
@@ -41,6 +51,11 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the controller and the DNS server for a host cluster.
     Run(Box<run::RunArgs>),
+    /// Show the keys of a signed zone and the DS records for its parent, or replace keys.
+    #[command(subcommand)]
+    Dnssec(dnssec::DnssecCommand),
+    /// Tell what a client is answered, and why.
+    Explain(Box<explain::ExplainArgs>),
     /// Print the custom resource definitions, ready for `kubectl apply -f -`.
     Crd,
 }
@@ -80,6 +95,8 @@ fn execute(command: Command) -> Result<bool> {
         match command {
             Command::Demo(args) => demo::run(args).await,
             Command::Run(args) => run::run(*args).await.map(|()| true),
+            Command::Dnssec(command) => dnssec::run(command).await.map(|()| true),
+            Command::Explain(args) => explain::run(*args).await.map(|()| true),
             Command::Crd => run::print_crds().map(|()| true),
         }
     })

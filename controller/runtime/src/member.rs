@@ -14,7 +14,9 @@ use k8s_openapi::api::core::v1::{Node, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::{Api, Client};
-use meridian_controller_apply::{MemberClient, REQUEST_LIMIT, StepResult, carry_out, describe, resource_of};
+use meridian_controller_apply::{
+    IdentityReport, MemberClient, REQUEST_LIMIT, StepResult, carry_out, describe, resource_of,
+};
 use meridian_controller_index::{DiscoveryEvent, Event, StepEnd, WatchFailure};
 use meridian_federation_api::KubeconfigSecretRef;
 use meridian_federation_core::names::{EXPORT_LABEL, MANAGED_LABEL};
@@ -25,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::lease::Leadership;
 use crate::message::{MemberEvent, Message};
 use crate::watch::watch as watch_objects;
 
@@ -80,6 +83,7 @@ pub(crate) struct MemberContext {
     pub(crate) settings: HealthSettings,
     pub(crate) kinds: Arc<[Arc<ObjectKind>]>,
     pub(crate) control_plane: String,
+    pub(crate) leadership: Leadership,
 }
 
 impl Member {
@@ -111,6 +115,7 @@ impl Member {
         tasks.spawn(probe(context.settings.clone(), reporter.clone(), probe_orders));
         tasks.spawn(work(
             context.control_plane.clone(),
+            context.leadership.clone(),
             reporter.clone(),
             clients,
             step_queue,
@@ -242,6 +247,22 @@ async fn hold(
 }
 
 async fn credentials(host: &Client, spec: &ConnectionSpec, reporter: &Reporter) -> Result<MemberClient, String> {
+    let identity = reporter.clone();
+    let report = Arc::new(move |found: Result<(), meridian_controller_apply::WrongCluster>| {
+        // A full queue loses this report; the health request tells it again.
+        let _ = identity
+            .messages
+            .try_send(identity.message(MemberEvent::Identity(found.map_err(|wrong| wrong.found))));
+    });
+    member_client(host, spec, report).await
+}
+
+/// A client for a member, from its Secret on the host.
+pub(crate) async fn member_client(
+    host: &Client,
+    spec: &ConnectionSpec,
+    report: IdentityReport,
+) -> Result<MemberClient, String> {
     let KubeconfigSecretRef { namespace, name, key } = &spec.secret;
     let secrets = Api::<Secret>::namespaced(host.clone(), namespace);
     let secret = timeout(REQUEST_LIMIT, secrets.get(name))
@@ -255,13 +276,6 @@ async fn credentials(host: &Client, spec: &ConnectionSpec, reporter: &Reporter) 
         .ok_or_else(|| format!("Secret {namespace}/{name} has no key {key}"))?;
     let text =
         std::str::from_utf8(&bytes.0).map_err(|_| format!("key {key} of Secret {namespace}/{name} is not text"))?;
-    let identity = reporter.clone();
-    let report = Arc::new(move |found: Result<(), meridian_controller_apply::WrongCluster>| {
-        // A full queue loses this report; the health request tells it again.
-        let _ = identity
-            .messages
-            .try_send(identity.message(MemberEvent::Identity(found.map_err(|wrong| wrong.found))));
-    });
     MemberClient::new(text, &spec.uid, report)
         .await
         .map_err(|error| error.to_string())
@@ -368,13 +382,15 @@ async fn probe(settings: HealthSettings, reporter: Reporter, mut orders: watch::
 /// Carries out steps, some side by side, each with its own limit.
 async fn work(
     control_plane: String,
+    leadership: Leadership,
     reporter: Reporter,
     clients: watch::Receiver<Option<MemberClient>>,
     steps: mpsc::Receiver<SyncJob>,
 ) {
     receive(steps)
         .for_each_concurrent(STEPS_AT_ONCE, |SyncJob { key, step }| {
-            let client = clients.borrow().clone();
+            // A step that waited until another leads is that one's to decide.
+            let client = clients.borrow().clone().filter(|_| leadership.holds());
             let (reporter, control_plane) = (&reporter, &control_plane);
             async move {
                 let end = match client {

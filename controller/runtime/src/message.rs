@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kube::core::DynamicObject;
-use meridian_controller_index::{DiscoveryEvent, Event, HostWriteEnd, StepEnd, WatchFailure};
+use meridian_controller_index::{DiscoveryEvent, Event, HostWriteEnd, KeyEvent, StepEnd, WatchFailure};
 use meridian_dns_core::geo::GeoClasses;
-use meridian_federation_core::{ClusterName, DiscoveryKind, FederatedKey, ObjectKind};
+use meridian_federation_core::{ClusterName, DiscoveryKind, FederatedKey, ObjectKind, PolicyKey};
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -39,8 +39,14 @@ pub(crate) enum Message {
     Reconnect(ClusterName),
     /// A second has passed.
     Tick,
+    /// Keys of zones, whose private sides are installed.
+    Keys(KeyEvent),
     /// A status could not be written: compute it again.
     StatusAgain(StatusOf),
+    /// Saved answers are too old from now on.
+    SavedExpired,
+    /// This replica leads now, or does no more.
+    Leads(bool),
 }
 
 /// Whose status.
@@ -49,6 +55,7 @@ pub(crate) enum StatusOf {
     Cluster(ClusterName),
     Zone(String),
     Route { namespace: String, name: String },
+    Policy(PolicyKey),
 }
 
 #[derive(Debug)]
@@ -56,6 +63,7 @@ pub(crate) enum HostEvent {
     Clusters(Event<DynamicObject>),
     Zones(Event<DynamicObject>),
     Routes(Event<DynamicObject>),
+    Policies(Event<DynamicObject>),
     Federated(Arc<ObjectKind>, Event<DynamicObject>),
     WatchFailed { what: String, failure: WatchFailure },
 }

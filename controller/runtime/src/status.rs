@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::lease::Leadership;
 use crate::message::{Message, StatusOf};
 
 /// Shortest time between two writes of one object's status.
@@ -47,6 +48,11 @@ pub(crate) fn status_of(index: &Index, snapshot: &Snapshot, of: StatusOf, now: T
             let status = index.route_status(object, now)?;
             job(of.clone(), object, &object.status, &status)
         }
+        StatusOf::Policy(key) => {
+            let object = index.policy_object(key)?;
+            let status = index.policy_status(object, now)?;
+            job(of.clone(), object, &object.status, &status)
+        }
     }
 }
 
@@ -70,6 +76,7 @@ where
 /// Writes statuses. One that fails is computed again, from what is known by then.
 pub(crate) async fn status_writer(
     host: Client,
+    leadership: Leadership,
     mut jobs: mpsc::UnboundedReceiver<StatusJob>,
     messages: mpsc::Sender<Message>,
 ) {
@@ -91,7 +98,10 @@ pub(crate) async fn status_writer(
                 let Some(job) = ready.and_then(|of| waiting.remove(&of)) else { continue };
                 not_before.retain(|_, at| *at > now);
                 not_before.insert(job.of.clone(), now + GAP);
-                write(&host, job, &messages).await;
+                // Another leader computes its own.
+                if leadership.holds() {
+                    write(&host, job, &messages).await;
+                }
             }
         }
     }

@@ -70,6 +70,7 @@ fn crd_prints_every_definition() {
         "clusters.meridian.dev",
         "dnszones.meridian.dev",
         "dnsroutes.meridian.dev",
+        "routingpolicies.meridian.dev",
         "federatedservices.types.meridian.dev",
     ] {
         assert!(text.contains(&format!("name: {name}")), "{name} is missing");

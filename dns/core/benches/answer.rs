@@ -68,6 +68,7 @@ fn snapshot((names, count): (u32, u8)) -> Snapshot {
             fallback,
             ipv6: false,
             https: None,
+            policy: None,
         }))
     };
     let changes: Vec<_> = (0..names)

@@ -18,7 +18,8 @@
 
 mod additional;
 mod alternatives;
-mod choose;
+mod by_policy;
+pub(crate) mod choose;
 mod depends;
 mod present;
 mod trace;

@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::geo::{GeoClasses, Globe, Place, PositionSource, cloud_region};
 use crate::ranges::{AddressRanges, canonical};
@@ -27,7 +28,7 @@ use crate::site::default_order;
 use crate::{Client, DnsName, Location, SiteName, Sites};
 
 /// A network whose clients somebody configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientNetwork {
     /// The network.
     pub network: IpNet,
@@ -36,7 +37,7 @@ pub struct ClientNetwork {
 }
 
 /// What the clients of a configured network are nearest to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NetworkOwner {
     /// A site.
     Site(SiteName),
@@ -69,15 +70,6 @@ pub enum ClassOrigin {
     },
     /// Nothing is known of where the client is: sites by weight.
     Default,
-}
-
-/// A site in a class's order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RankedSite {
-    /// The site.
-    pub site: SiteName,
-    /// Kilometres from where the client is taken to be, if both places are known.
-    pub distance_km: Option<u32>,
 }
 
 /// The sites that are nearest to the clients of a class.
@@ -187,37 +179,69 @@ impl ClassTable {
         self.of_zones.get(zone).unwrap_or(&self.of_sites)
     }
 
-    /// How the class of a client was found, and its nearest sites with their distances.
-    pub(crate) fn explain(&self, zone: &DnsName, client: &Client<'_>, sites: &Sites) -> (ClassOrigin, Vec<RankedSite>) {
-        let (origin, from) = self.origin(zone, client, sites);
-        let ranked = |name: &SiteName| RankedSite {
-            site: name.clone(),
-            distance_km: from
-                .zip(sites.get(name).and_then(|site| site.location))
-                .map(|(from, to)| from.distance_km(&to)),
-        };
-        (origin, self.of(zone, client).0.nearest.iter().map(ranked).collect())
+    /// How the class of a client was found.
+    pub(crate) fn explain(&self, zone: &DnsName, client: &Client<'_>) -> ClassOrigin {
+        match self.find(zone, client) {
+            Found::Listener(site) => ClassOrigin::Listener(site.clone()),
+            Found::Network(network) => network.origin.clone(),
+            Found::Place(place, network) => match place.position() {
+                Some((_, source)) => ClassOrigin::Place {
+                    network,
+                    place: *place,
+                    source,
+                },
+                None => ClassOrigin::Default,
+            },
+        }
     }
 
-    fn origin(&self, zone: &DnsName, client: &Client<'_>, sites: &Sites) -> (ClassOrigin, Option<Location>) {
-        if let Some((name, _)) = client.site.and_then(|site| self.listeners.get_key_value(site)) {
-            let from = sites.get(name).and_then(|site| site.location);
-            return (ClassOrigin::Listener(name.clone()), from);
+    /// Where a client is taken to be, and the scope prefix length (in its address's own family) within which
+    /// every client is taken to be there. It may be longer than that of the class, whose clients need not be
+    /// in one place.
+    pub(crate) fn position(&self, zone: &DnsName, client: &Client<'_>, sites: &Sites) -> (Option<Location>, u8) {
+        let (address, mapping) = canonical(client.address());
+        let (from, scope) = match self.find(zone, client) {
+            Found::Listener(site) => return (sites.get(site).and_then(|site| site.location), 0),
+            Found::Network(network) => (network.from, 0),
+            Found::Place(place, network) => (place.position().map(|(from, _)| from), network.prefix_len()),
+        };
+        (from, self.networks(zone).lookup(address).1.max(scope) + mapping)
+    }
+
+    /// What the database says of a client's place, and the scope prefix length (in its address's own family)
+    /// within which it says so. A client at a site's listener is nowhere, since networks of pods overlap.
+    pub(crate) fn place(&self, client: &Client<'_>) -> (Place, u8) {
+        if client.site.is_some() {
+            return (Place::default(), 0);
+        }
+        let (address, mapping) = canonical(client.address());
+        let (place, network) = self.geo.database().lookup(address);
+        (*place, network.prefix_len() + mapping)
+    }
+
+    fn find<'a>(&'a self, zone: &DnsName, client: &Client<'_>) -> Found<'a> {
+        if let Some((site, _)) = client.site.and_then(|site| self.listeners.get_key_value(site)) {
+            return Found::Listener(site);
         }
         let (address, _) = canonical(client.address());
-        if let Some(network) = self.networks(zone).lookup(address).0 {
-            return (network.origin.clone(), network.from);
-        }
-        let (place, network) = self.geo.database().lookup(address);
-        match place.position() {
-            Some((from, source)) => {
-                let place = *place;
-                let origin = ClassOrigin::Place { network, place, source };
-                (origin, Some(from))
+        match self.networks(zone).lookup(address).0 {
+            Some(network) => Found::Network(network),
+            None => {
+                let (place, network) = self.geo.database().lookup(address);
+                Found::Place(place, network)
             }
-            None => (ClassOrigin::Default, None),
         }
     }
+}
+
+/// By what the class of a client was found.
+enum Found<'a> {
+    /// It asked at a listener of that site.
+    Listener(&'a SiteName),
+    /// It is in a configured network.
+    Network(&'a NetworkClass),
+    /// It is in none; what the database says, and of which network.
+    Place(&'a Place, IpNet),
 }
 
 /// What classes of networks are made from.

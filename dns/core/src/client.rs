@@ -38,6 +38,9 @@ pub struct Client<'a> {
     /// The site of the listener that was asked, if it is bound to one: that site is nearest, whatever the
     /// addresses say. It opens no internal view. One that is not known is as good as none.
     pub site: Option<&'a SiteName>,
+    /// By how much the addresses of a [`crate::PolicyTree::RoundRobin`] are rotated, unless the client's own
+    /// prefix decides. The server gives each query another number.
+    pub rotation: u32,
 }
 
 impl Client<'_> {
@@ -47,6 +50,7 @@ impl Client<'_> {
             source,
             subnet: None,
             site: None,
+            rotation: 0,
         }
     }
 

@@ -13,10 +13,13 @@ mod key;
 mod nsec;
 pub mod order;
 mod prove;
+pub mod rollover;
 mod signed_data;
 mod signers;
 
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 pub use self::chain::{ChainError, ChainNames, nsec_chain, nsec3_chain};
 pub use self::hash::NameHash;
@@ -28,7 +31,7 @@ use crate::record::Opaque;
 use crate::{DnsName, RecordData, RecordSet, RecordType};
 
 /// How it is proved that something does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Denial {
     /// One NSEC record that exists for the question's name alone (RFC 9824): small, one signature, and
     /// nobody can walk the zone.
@@ -40,7 +43,7 @@ pub enum Denial {
 }
 
 /// One key of a zone, and what it does now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneKey {
     /// The key.
     pub key: DnsKey,
@@ -55,7 +58,7 @@ pub struct ZoneKey {
 }
 
 /// The public side of a signed zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dnssec {
     /// TTL of the DNSKEY, CDS and CDNSKEY sets, in seconds.
     pub key_ttl: u32,
@@ -63,7 +66,15 @@ pub struct Dnssec {
     pub keys: Vec<ZoneKey>,
     /// How what does not exist is denied.
     pub denial: Denial,
+    /// The parent shall remove every DS: the CDS and CDNSKEY sets say so, whatever keys there are (RFC 8078
+    /// section 4).
+    pub delete_ds: bool,
 }
+
+/// The CDS that asks for the removal of every DS (RFC 8078 section 4).
+const CDS_DELETE: [u8; 5] = [0, 0, 0, 0, 0];
+/// The CDNSKEY that asks for it.
+const CDNSKEY_DELETE: [u8; 5] = [0, 0, 3, 0, 0];
 
 impl Dnssec {
     /// The sets that a signed zone has at its apex besides its own: DNSKEY, CDS, CDNSKEY and, for
@@ -78,6 +89,10 @@ impl Dnssec {
             of(|key| key.wants_ds, RecordType::CDS, &|key| key.ds(apex)),
             of(|key| key.wants_ds, RecordType::CDNSKEY, &DnsKey::data),
         ];
+        if self.delete_ds {
+            all[1].1 = vec![CDS_DELETE.to_vec()];
+            all[2].1 = vec![CDNSKEY_DELETE.to_vec()];
+        }
         if self.denial == Denial::Nsec3 {
             all.push((RecordType::NSEC3PARAM, vec![nsec::PARAMETERS.to_vec()]));
         }
@@ -136,6 +151,7 @@ mod tests {
             key_ttl: 60,
             keys: vec![key(2, true, false), key(1, true, true), key(3, false, false)],
             denial: Denial::Compact,
+            delete_ds: false,
         };
         let sets = [
             (Some(RecordType::DNSKEY), 2),
@@ -148,6 +164,17 @@ mod tests {
         assert_eq!(dnssec.apex_sets(&apex), before);
         assert_eq!(dnssec.signers(RecordType::DNSKEY).count(), 1);
         assert_eq!(dnssec.signers(RecordType::A).count(), 2);
+        dnssec.delete_ds = true;
+        assert_eq!(types(&dnssec), sets);
+        let deletes = |set: &RecordSet| {
+            let RecordData::Opaque(data) = &set.data[0] else {
+                panic!("not of the apex: {set:?}")
+            };
+            data.octets.to_vec()
+        };
+        let octets: Vec<_> = dnssec.apex_sets(&apex)[1..].iter().map(deletes).collect();
+        assert_eq!(octets, [[0, 0, 0, 0, 0], [0, 0, 3, 0, 0]]);
+        dnssec.delete_ds = false;
         dnssec.keys.clear();
         dnssec.denial = Denial::Nsec3;
         assert_eq!(types(&dnssec), [(Some(RecordType::NSEC3PARAM), 1)]);

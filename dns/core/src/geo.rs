@@ -12,6 +12,6 @@ mod place;
 
 pub use atlas::{CloudRegion, cloud_region};
 pub(crate) use classes::Globe;
-pub use classes::{GeoClasses, NEAREST_SITES, PlaceResults};
+pub use classes::{GeoClasses, NEAREST_SITES};
 pub use database::{GeoDatabase, GeoDatabaseBuilder, OutOfOrder, PlaceId};
 pub use place::{Continent, Country, Place, PositionSource, Subdivision};

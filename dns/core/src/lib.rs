@@ -18,28 +18,36 @@ mod client;
 pub mod dnssec;
 pub mod geo;
 mod name;
+mod policy;
 mod presentation;
 mod ranges;
 mod record;
 mod record_type;
 mod routed;
+mod saved;
 pub mod serial;
 mod site;
 mod snapshot;
 mod static_records;
 mod text;
+pub mod transfer;
 mod zone;
 
 pub use answer::{
     Answer, Explanation, Finding, FindingKind, Outcome, PassedOver, Question, Step, Trace, answer, answer_with, explain,
 };
-pub use class::{ClassOrigin, ClassTable, ClientClass, ClientNetwork, NetworkOwner, RankedSite};
+pub use class::{ClassOrigin, ClassTable, ClientClass, ClientNetwork, NetworkOwner};
 pub use client::{Client, ClientSubnet};
 pub use dnssec::Dnssec;
 pub use name::{DnsName, NameError};
+pub use policy::{
+    ClientKey, GeoCondition, GeoRule, LatencyRow, MAX_POLICY_DEPTH, Policy, PolicyDecision, PolicyError, PolicyProblem,
+    PolicyTree, WeightedBranch,
+};
 pub use record::{Mx, Opaque, RecordData, RecordSet, Soa, Srv, Svcb, parameter};
 pub use record_type::RecordType;
 pub use routed::{Fallback, HttpsService, RoutedName, Shard, ShardData, ShardHealth, WhenNoneHealthy};
+pub use saved::{Saved, SavedError};
 pub use site::{Liveness, Location, Site, SiteName, Sites, Traffic};
 pub use snapshot::{NameChange, NameDelta, Snapshot};
 pub use static_records::{StaticRecordError, StaticRecords};

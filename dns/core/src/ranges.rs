@@ -15,7 +15,7 @@ use ipnet::IpNet;
 type Ranges<T> = Vec<(u128, T)>;
 
 /// Every address to its value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AddressRanges<T> {
     ipv4: Ranges<T>,
     ipv6: Ranges<T>,

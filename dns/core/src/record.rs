@@ -16,10 +16,12 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{DnsName, RecordType, presentation};
 
 /// The fields of a start of authority, times in seconds.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Soa {
     /// Primary name server.
     pub primary: DnsName,
@@ -38,7 +40,7 @@ pub struct Soa {
 }
 
 /// One service location (RFC 2782).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Srv {
     /// Lower is tried first.
     pub priority: u16,
@@ -51,7 +53,7 @@ pub struct Srv {
 }
 
 /// A mail exchange (RFC 1035 section 3.3.9).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mx {
     /// Lower is tried first.
     pub preference: u16,
@@ -60,7 +62,7 @@ pub struct Mx {
 }
 
 /// A service binding (RFC 9460 section 2).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Svcb {
     /// 0 makes the record an alias, otherwise lower is tried first.
     pub priority: u16,
@@ -84,7 +86,7 @@ pub mod parameter {
 }
 
 /// Data of a type that answers need not understand.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Opaque {
     /// The type; not one that has a variant in [`RecordData`].
     pub record_type: RecordType,
@@ -94,7 +96,7 @@ pub struct Opaque {
 }
 
 /// The data of one record.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RecordData {
     /// IPv4 address.
     A(Ipv4Addr),
@@ -174,7 +176,7 @@ impl fmt::Display for RecordData {
 }
 
 /// All data of one type at one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordSet {
     /// Owner name.
     pub name: DnsName,

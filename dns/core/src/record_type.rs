@@ -8,8 +8,11 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A record type, or a type that only a question can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "u16", into = "u16")]
 pub enum RecordType {
     /// IPv4 address.
     A,
@@ -135,6 +138,12 @@ impl RecordType {
     /// (128 to 255, RFC 6895 section 3.1, and OPT).
     pub const fn is_meta(self) -> bool {
         matches!(self.number(), 0 | 41 | 128..=255)
+    }
+}
+
+impl From<RecordType> for u16 {
+    fn from(record_type: RecordType) -> Self {
+        record_type.number()
     }
 }
 

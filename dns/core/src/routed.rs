@@ -7,11 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::{DnsName, SiteName, Srv};
+use serde::{Deserialize, Serialize};
+
+use crate::{DnsName, Policy, SiteName, Srv};
 
 /// Health of one site for one name, with the reason a person would ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShardHealth {
     /// Serves.
     Healthy,
@@ -20,7 +23,7 @@ pub enum ShardHealth {
 }
 
 /// What a site offers under a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShardData {
     /// Addresses, sorted.
     Addresses(Vec<IpAddr>),
@@ -38,7 +41,7 @@ impl ShardData {
 }
 
 /// One site's part of a routed name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
     /// What it offers; may be empty, as when a load balancer has no address yet.
     pub data: ShardData,
@@ -76,7 +79,7 @@ impl Shard {
 }
 
 /// What a global name answers when no site is healthy (`DNSZone.spec.whenNoneHealthy`).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum WhenNoneHealthy {
     /// The best of what is there: active before drained. The default: a verdict can be wrong, and
     /// an empty answer is an outage for sure.
@@ -89,7 +92,7 @@ pub enum WhenNoneHealthy {
 }
 
 /// Where a name leads when none of its sites serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fallback {
     /// Alias to the name one level up: zone to region, region to global.
     Upper(DnsName),
@@ -111,7 +114,7 @@ impl Fallback {
 }
 
 /// What HTTPS records of a name say beside the addresses of the chosen site (RFC 9460 section 9).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HttpsService {
     /// Protocols that every site speaks, most wanted first, such as `h2`; each of 1 to 255 octets.
     pub alpn: Vec<String>,
@@ -120,7 +123,7 @@ pub struct HttpsService {
 }
 
 /// A name whose answer is chosen per client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoutedName {
     /// Owner name.
     pub name: DnsName,
@@ -135,6 +138,8 @@ pub struct RoutedName {
     pub ipv6: bool,
     /// HTTPS records, for a host with TLS.
     pub https: Option<HttpsService>,
+    /// How clients are given sites; without one, each the nearest.
+    pub policy: Option<Arc<Policy>>,
 }
 
 impl RoutedName {

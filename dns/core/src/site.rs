@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 /// The name of a site; the same as its `Cluster` object's.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,7 +40,7 @@ impl fmt::Debug for SiteName {
 }
 
 /// A place on the globe, in degrees.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Location {
     /// -90 (south) to 90 (north).
     pub latitude: f64,
@@ -104,7 +105,7 @@ impl Direction {
 }
 
 /// Whether a site's data path works, as far as we know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Liveness {
     /// Believed to serve. Also the state of a site that nobody has found dead: unknown is not dead.
     Alive,
@@ -113,7 +114,7 @@ pub enum Liveness {
 }
 
 /// The operator's switch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Traffic {
     /// Takes clients.
     Active,
@@ -122,7 +123,7 @@ pub enum Traffic {
 }
 
 /// One site.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Site {
     /// Region, as in `topology.kubernetes.io/region`; empty when unknown.
     pub region: String,

@@ -45,6 +45,7 @@ pub struct Snapshot {
     sites: Arc<Sites>,
     classes: Arc<ClassTable>,
     views: Arc<ViewTable>,
+    zones_known: bool,
 }
 
 impl Default for Snapshot {
@@ -52,7 +53,8 @@ impl Default for Snapshot {
         let sites = Sites::default();
         Self {
             zones: Arc::default(),
-            classes: Arc::new(ClassTable::compile(&sites, [], Arc::default())),
+            zones_known: true,
+            classes: Arc::new(ClassTable::compile(&sites, [], GeoClasses::unknown())),
             views: Arc::new(ViewTable::compile(&sites)),
             sites: Arc::new(sites),
         }
@@ -72,6 +74,19 @@ impl Snapshot {
 
     pub(crate) fn views(&self) -> &ViewTable {
         &self.views
+    }
+
+    /// Whether it is known which zones there are. Until then a name outside those that are here gets
+    /// SERVFAIL instead of REFUSED, since its zone may exist all the same.
+    pub fn zones_known(&self) -> bool {
+        self.zones_known
+    }
+
+    /// This snapshot, with its zones known or not known to be all.
+    #[must_use]
+    pub fn with_zones_known(mut self, known: bool) -> Self {
+        self.zones_known = known;
+        self
     }
 
     /// All zones, by name.

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::find::Found;
 use self::node::{Node, Routed};
@@ -24,7 +25,7 @@ use crate::{ClientNetwork, DnsName, Dnssec, RecordData, RecordSet, RecordType, R
 pub const MINIMUM_TTL: u32 = 5;
 
 /// A name server of the zone, with addresses where its name lies in the zone (glue).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameServer {
     /// Its name.
     pub name: DnsName,
@@ -42,6 +43,7 @@ pub struct Zone {
     complete: bool,
     networks: Arc<[ClientNetwork]>,
     dnssec: Option<Arc<Dnssec>>,
+    keys_awaited: bool,
     records: Arc<StaticRecords>,
     /// Every name with data, every name above one, and the apex.
     nodes: HashTrieMapSync<DnsName, Node>,
@@ -65,6 +67,7 @@ impl Zone {
             complete: false,
             networks: Arc::default(),
             dnssec: None,
+            keys_awaited: false,
             records: Arc::default(),
             nodes: HashTrieMapSync::new_sync(),
             ttls: RedBlackTreeMapSync::new_sync(),
@@ -134,6 +137,11 @@ impl Zone {
         self.routed == 0
     }
 
+    /// Every name with what stands there, in no order.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&DnsName, &Node)> {
+        self.nodes.iter()
+    }
+
     /// All routed names, in the order of names.
     pub fn names(&self) -> Vec<&Arc<RoutedName>> {
         let mut all: Vec<_> = self
@@ -175,6 +183,13 @@ impl Zone {
         next
     }
 
+    /// This version with that serial: that of the zone's stream of transfers, see [`crate::transfer`].
+    #[must_use]
+    pub fn with_serial(mut self, serial: u32) -> Self {
+        self.soa.serial = serial;
+        self
+    }
+
     /// This version, known or not known to be complete.
     #[must_use]
     pub fn with_complete(mut self, complete: bool) -> Self {
@@ -203,6 +218,30 @@ impl Zone {
     pub fn with_networks(mut self, networks: Arc<[ClientNetwork]>) -> Self {
         self.networks = networks;
         self
+    }
+
+    /// Whether the zone must be signed with keys that are not known yet. Until they are, everything in it
+    /// gets SERVFAIL: an unsigned answer below a DS is bogus, and stays in caches as such.
+    pub fn keys_awaited(&self) -> bool {
+        self.keys_awaited
+    }
+
+    /// This version, waiting or not waiting for its keys.
+    #[must_use]
+    pub fn with_keys_awaited(mut self, awaited: bool) -> Self {
+        self.keys_awaited = awaited;
+        self
+    }
+
+    /// The largest TTL of any set of the zone, in seconds, but for those of its keys.
+    pub fn longest_ttl(&self) -> u32 {
+        let routed = self.ttls.last().map_or(0, |(ttl, _)| *ttl);
+        let records = self.records.iter().flat_map(|(_, sets)| sets.iter());
+        let written = records.map(|set| set.ttl.max(set.original_ttl)).max();
+        routed
+            .max(written.unwrap_or(0))
+            .max(self.head_ttl())
+            .max(self.soa.minimum)
     }
 
     /// This version with that lowest TTL in seconds.
@@ -292,6 +331,7 @@ mod tests {
             fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
             ipv6: false,
             https: None,
+            policy: None,
         }))
     }
 
@@ -307,6 +347,25 @@ mod tests {
         assert!(three.is_empty() && three.exists(&name("example.test")));
         // The versions before are untouched.
         assert_eq!((one.len(), two.len(), one.soa().serial), (2, 1, 2));
+    }
+
+    #[test]
+    fn the_longest_ttl_is_that_of_the_longest_lived_set() {
+        let mut soa = zone().soa().clone();
+        let longest = |zone: &Zone| zone.longest_ttl();
+        assert_eq!(longest(&zone()), 5);
+        assert_eq!(longest(&zone().with(&[set("a.example.test")], 2)), 30);
+        soa.refresh = 900;
+        assert_eq!(longest(&zone().with_head(soa.clone(), Vec::new())), 900);
+        soa.minimum = 4000;
+        assert_eq!(longest(&zone().with_head(soa, Vec::new())), 4000);
+        let record = RecordSet::new(
+            name("b.example.test"),
+            86_400,
+            vec![RecordData::A([192, 0, 2, 1].into())],
+        );
+        let records = StaticRecords::new(&name("example.test"), [record]).expect("records");
+        assert_eq!(longest(&zone().with_records(Arc::new(records), 2)), 86_400);
     }
 
     #[test]

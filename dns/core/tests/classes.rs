@@ -52,7 +52,7 @@ fn zone() -> DnsName {
 }
 
 fn compiled(sites: &Sites) -> ClassTable {
-    ClassTable::compile(sites, [], Arc::default())
+    ClassTable::compile(sites, [], GeoClasses::unknown())
 }
 
 fn order(table: &ClassTable, address: &str) -> (Vec<String>, u8) {
@@ -115,7 +115,7 @@ fn a_zones_networks_go_before_the_same_ones_of_a_site_and_count_there_alone() {
         network("100.67.0.0/16", NetworkOwner::Region("mars-north-1".to_owned())),
     ];
     let zone = zone();
-    let table = ClassTable::compile(&sites, [(&zone, &own[..])], Arc::default());
+    let table = ClassTable::compile(&sites, [(&zone, &own[..])], GeoClasses::unknown());
     check(&table, "100.64.20.1", "oregon tokyo taipei nowhere", 25);
     check(&table, "100.64.20.200", "taipei tokyo oregon nowhere", 25);
     check(&table, "100.64.99.1", "taipei tokyo oregon nowhere", 18);

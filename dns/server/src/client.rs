@@ -46,6 +46,8 @@ pub struct Query {
     pub record_type: RecordType,
     /// Ask on behalf of this network (RFC 7871); without it no such option is sent.
     pub subnet: Option<IpNet>,
+    /// Ask for recursion (RD): for resolvers.
+    pub recursion: bool,
 }
 
 impl Query {
@@ -55,7 +57,15 @@ impl Query {
             name,
             record_type,
             subnet: None,
+            recursion: false,
         }
+    }
+
+    /// The same question to a resolver.
+    #[must_use]
+    pub fn with_recursion(mut self) -> Self {
+        self.recursion = true;
+        self
     }
 
     /// The same question on behalf of a network.
@@ -171,6 +181,7 @@ pub async fn query(
 fn message(query: &Query) -> Result<Message, hickory_proto::ProtoError> {
     // The id is random.
     let mut message = Message::query();
+    message.metadata.recursion_desired = query.recursion;
     let name = wire::to_wire(&query.name)?;
     message.add_query(hickory_proto::op::Query::query(
         name,

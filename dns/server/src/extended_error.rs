@@ -6,7 +6,7 @@
 //! |---|---|
 //! | REFUSED, NOTAUTH: the name is in none of our zones | 20 Not Authoritative |
 //! | REFUSED: a transfer of our zone, or who we are, to somebody who may not know | 18 Prohibited |
-//! | REFUSED: a class other than IN and CH; NOTIMP: an opcode or a meta type | 21 Not Supported |
+//! | REFUSED: a class other than IN and CH; NOTIMP: an opcode, a meta type or a transfer over this transport | 21 Not Supported |
 //! | FORMERR: a type that cannot be asked for | 30 Invalid Query Type (RFC 9824) |
 //! | SERVFAIL: the zone is not complete yet, or cannot be signed | 14 Not Ready |
 //! | SERVFAIL: the client is over its budget of new signatures | 0 Other |

@@ -33,6 +33,7 @@ mod edns;
 mod extended_error;
 mod https;
 mod master_file;
+mod notify;
 mod options;
 mod proxy;
 mod quic;
@@ -50,6 +51,8 @@ mod stream;
 mod table;
 mod tcp;
 mod tls;
+mod transfer;
+mod tsig;
 mod udp;
 mod wire;
 
@@ -59,14 +62,17 @@ pub use bind::BindError;
 pub use certificate::{CertificateError, CertificateFiles};
 pub use cookie::{CookiePolicy, CookieSecret, Cookies};
 pub use master_file::MasterFile;
+pub use notify::{Notifier, Secondary};
 pub use proxy::{Proxied, ProxyError, ProxyHeader, proxy_header};
 pub use rate::{RateLimiter, RateLimits};
-pub use respond::{Arrival, Context, Now, ReplyKind, Summary, respond};
+pub use respond::{Arrival, Context, Now, ReplyKind, Summary, respond, respond_in_stream};
 pub use server::{DnsServer, Listener, Protocol, ServerConfig, Stopped};
 pub use settings::{Drain, Identity, Settings, SharedSettings, StreamLimits, SubnetTrust};
 pub use signer::{SignError, Signer, SigningLimits};
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use table::Table;
+pub use transfer::{Allowed, SharedTransfers, Transfer, TransferError, Transfers, ZoneTransfer};
+pub use tsig::{TsigAlgorithm, TsigKey};
 
 /// Directives for a `tracing` filter that keep the libraries below the level of per-query lines:
 /// they log malformed messages and failed handshakes, which anybody on the network could use to fill

@@ -22,12 +22,16 @@ use meridian_dns_core::{DnsName, Question, RecordType};
 use crate::edns::Edns;
 use crate::extended_error::ExtendedError;
 use crate::options::Options;
+use crate::tsig::{TSIG, TsigRecord};
 
 /// Octets of a header (RFC 1035 section 4.1.1).
 pub(crate) const HEADER: usize = 12;
 
 /// The OPT record's type (RFC 6891).
 const OPT: u16 = 41;
+
+/// The type of a start of authority.
+const SOA: u16 = 6;
 
 /// A message that deserves a reply.
 #[derive(Debug)]
@@ -45,6 +49,10 @@ pub(crate) struct Request<'a> {
     pub(crate) edns: Option<Edns<'a>>,
     /// What the options say; nothing if there are none or if they are malformed.
     pub(crate) options: Options<'a>,
+    /// The signature, if there is one that can be read.
+    pub(crate) tsig: Option<TsigRecord<'a>>,
+    /// The serial of the SOA in the authority section: what the sender of an IXFR has (RFC 1995 section 3).
+    pub(crate) serial: Option<u32>,
     /// The first thing that is wrong.
     pub(crate) fault: Option<Fault>,
 }
@@ -92,6 +100,8 @@ pub(crate) fn read(packet: &[u8]) -> Option<Request<'_>> {
         asked: None,
         edns: None,
         options: Options::default(),
+        tsig: None,
+        serial: None,
         fault: None,
     };
     let questions = u16::from_be_bytes([header[4], header[5]]);
@@ -157,10 +167,34 @@ fn walk<'a>(packet: &'a [u8], request: &mut Request<'a>) -> Option<()> {
                 options: data,
             });
         }
+        let is_authority = (u32::from(before[0])..ordinary).contains(&record);
+        if is_authority && number(packet, fixed)? == SOA {
+            // Behind two names, which may be compressed, come five numbers.
+            let serial = data
+                .len()
+                .checked_sub(20)
+                .and_then(|at| data.get(at..at + 4)?.try_into().ok());
+            request.serial = Some(u32::from_be_bytes(serial?));
+        }
+        if number(packet, fixed)? == TSIG {
+            // RFC 8945 section 5.2: one, the last of the additional section.
+            if record < ordinary || record + 1 != ordinary + u32::from(additionals) {
+                return None;
+            }
+            request.tsig = Some(TsigRecord::read(packet, at)?);
+        }
         at = data_end;
     }
     // Octets behind the last record belong to nobody.
     (at == packet.len()).then_some(())
+}
+
+/// The signature of a message that may be a reply.
+pub(crate) fn tsig_of(packet: &[u8]) -> Option<TsigRecord<'_>> {
+    let mut query = packet.to_vec();
+    *query.get_mut(2)? &= 0x7f;
+    let start = read(&query)?.tsig?.start;
+    TsigRecord::read(packet, start)
 }
 
 pub(crate) fn number(packet: &[u8], at: usize) -> Option<u16> {

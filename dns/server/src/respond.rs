@@ -3,7 +3,7 @@
 //! What must stay true:
 //! - no clock, no I/O and no waiting: time is in the [`Arrival`]; the only state that changes is that of
 //!   the rate limiter and of the signer, which may be left out;
-//! - the order of the checks is that of [`crate::request`], then: the cookie (RFC 7873 section 5.2),
+//! - the order of the checks is that of [`crate::request`], then: the signature of the query, the cookie (RFC 7873 section 5.2),
 //!   the limit per client, the class, the type, the zones. Signatures come last, when it is known that
 //!   there will be a reply;
 //! - DNSSEC records are sent to those who ask for them, by the DO flag or by their type, and to nobody
@@ -13,12 +13,15 @@
 //! - what concerns the transport alone (padding, keepalive) depends on the transport alone, never on
 //!   the answer.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use ipnet::IpNet;
-use meridian_dns_core::{Answer, Client, Outcome, RecordData, RecordSet, RecordType, SiteName, Snapshot, answer};
+use meridian_dns_core::{
+    Answer, Client, DnsName, Outcome, RecordData, RecordSet, RecordType, SiteName, Snapshot, answer,
+};
 
 use crate::cookie::{Checked, CookiePolicy};
 use crate::edns::{OwnEdns, code};
@@ -28,7 +31,9 @@ use crate::rate::{Decision, RateLimiter, Subject};
 use crate::reply::{Body, Reply};
 use crate::request::{Asked, Fault, Request, read};
 use crate::signed::{self, Signatures, Wanted};
-use crate::{Settings, Signer, Transport, chaos};
+use crate::transfer::{Transfer, Transfers};
+use crate::tsig::{Failure, Signing, Verified};
+use crate::{Settings, Signer, Transport, chaos, tsig};
 
 /// Without an OPT record a datagram holds no more (RFC 1035 section 4.2.1), and with one no less (RFC
 /// 6891 section 6.2.3).
@@ -67,6 +72,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The state of the rate limit; without it there is none.
     pub limiter: Option<&'a RateLimiter>,
+    /// Whose queries may be signed, and who may transfer what; without it nobody.
+    pub transfers: Option<&'a Transfers>,
     /// Signs the answers of signed zones; without it they are SERVFAIL to those who ask for signatures.
     pub signer: Option<&'a Signer>,
 }
@@ -100,15 +107,65 @@ pub struct Summary {
 /// Makes the reply to a message. `None` is silence: the message is a reply itself, or has no header,
 /// or its sender has had enough. Otherwise `out` holds the reply; what was in it is gone.
 pub fn respond(packet: &[u8], arrival: &Arrival<'_>, context: &Context<'_>, out: &mut Vec<u8>) -> Option<Summary> {
-    let request = read(packet)?;
+    make(packet, arrival, context, false, out).map(|(summary, _)| summary)
+}
+
+/// The same for a stream, over which a reply may have many messages: then nothing is in `out`, and the
+/// messages come from the [`Transfer`].
+pub fn respond_in_stream(
+    packet: &[u8],
+    arrival: &Arrival<'_>,
+    context: &Context<'_>,
+    out: &mut Vec<u8>,
+) -> Option<(Summary, Option<Transfer>)> {
+    make(packet, arrival, context, true, out)
+}
+
+fn make(
+    packet: &[u8],
+    arrival: &Arrival<'_>,
+    context: &Context<'_>,
+    in_stream: bool,
+    out: &mut Vec<u8>,
+) -> Option<(Summary, Option<Transfer>)> {
+    let mut request = read(packet)?;
+    let mut signature = check_signature(packet, &mut request, arrival, context);
     let made = Making {
         request: &request,
         arrival,
         context,
         cookie: check_cookie(&request, arrival, context.settings),
+        signing: signature.as_ref().and_then(Signature::good),
+        in_stream,
     };
-    let reply = made.decide()?;
-    let limit = made.size_limit();
+    let mut reply = made.decide()?;
+    let unix = arrival.now.unix;
+    if matches!(reply.content, Content::Transfer(_))
+        && let Content::Transfer(transfer) = std::mem::replace(&mut reply.content, Content::Nothing)
+    {
+        let mut opt = Vec::new();
+        if let Some(edns) = made.own_edns(&reply) {
+            edns.write(reply.code, &mut opt);
+        }
+        let mut transfer = transfer.with_opt(Some(opt).filter(|opt| !opt.is_empty()));
+        let summary = Summary {
+            code: u16::from(reply.code),
+            kind: ReplyKind::Positive,
+            truncated: false,
+            lifetime: Some(0),
+            personal: true,
+        };
+        if in_stream {
+            return Some((summary, Some(transfer)));
+        }
+        // Over UDP a transfer is one SOA.
+        return transfer
+            .next(unix, out)
+            .is_ok_and(|made| made)
+            .then_some((summary, None));
+    }
+    let reserved = signature.as_ref().map_or(0, Signature::size);
+    let limit = made.size_limit().saturating_sub(u16::try_from(reserved).unwrap_or(0));
     let kind = reply.kind();
     let (lifetime, personal) = match (&reply.content, kind) {
         (_, ReplyKind::Error) => (None, false),
@@ -117,7 +174,7 @@ pub fn respond(packet: &[u8], arrival: &Arrival<'_>, context: &Context<'_>, out:
             let personal = answer.scope > 0 || reply.subnet.is_some() || arrival.site.is_some();
             (lifetime(answer), personal)
         }
-        (Content::Text(_) | Content::Nothing | Content::ComeOverTcp, _) => (Some(0), false),
+        (Content::Text(_) | Content::Nothing | Content::ComeOverTcp | Content::Transfer(_), _) => (Some(0), false),
     };
     let code = reply.code;
     let written = made.draft(&reply).write(limit, out);
@@ -129,13 +186,70 @@ pub fn respond(packet: &[u8], arrival: &Arrival<'_>, context: &Context<'_>, out:
             made.draft(&failed).write(limit, out).ok()?
         }
     };
-    Some(Summary {
+    if let Some(signature) = &mut signature {
+        signature.append(unix, out);
+    }
+    let summary = Summary {
         code: u16::from(code),
         kind,
         truncated,
         lifetime,
         personal,
-    })
+    };
+    Some((summary, None))
+}
+
+/// What becomes of the signature of a query.
+enum Signature<'a> {
+    Good(Signing),
+    Bad(Failure<'a>),
+}
+
+impl Signature<'_> {
+    fn good(&self) -> Option<&Signing> {
+        match self {
+            Self::Good(signing) => Some(signing),
+            Self::Bad(_) => None,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Good(signing) => signing.size(),
+            Self::Bad(failure) => failure.size(),
+        }
+    }
+
+    fn append(&mut self, unix: u32, out: &mut Vec<u8>) {
+        match self {
+            Self::Good(signing) => signing.sign(u64::from(unix), out),
+            Self::Bad(failure) => failure.append(u64::from(unix), out),
+        }
+    }
+}
+
+/// Checks the signature, if there is one; what is wrong with it is the request's fault (RFC 8945 section
+/// 5.2). The clock has 32 bits, which are enough until 2106.
+fn check_signature<'a>(
+    packet: &[u8],
+    request: &mut Request<'a>,
+    arrival: &Arrival<'_>,
+    context: &Context<'_>,
+) -> Option<Signature<'a>> {
+    let record = request.tsig.as_ref()?;
+    let none = BTreeMap::new();
+    let keys = context.transfers.map_or(&none, |transfers| &transfers.keys);
+    match tsig::verify(packet, record, keys, u64::from(arrival.now.unix)) {
+        Verified::Good(signing) => Some(Signature::Good(signing)),
+        Verified::Bad(failure) => {
+            request.fault = Some(Fault::new(ResponseCode::NotAuth));
+            Some(Signature::Bad(failure))
+        }
+        Verified::Malformed => {
+            request.fault = Some(Fault::new(ResponseCode::FormErr));
+            None
+        }
+    }
 }
 
 /// What to reply, before it has octets.
@@ -152,6 +266,7 @@ enum Content<'a> {
     ComeOverTcp,
     Text(&'a [u8]),
     Answer(Answer, Signatures),
+    Transfer(Box<Transfer>),
 }
 
 impl Decided<'_> {
@@ -173,7 +288,7 @@ impl Decided<'_> {
                     ReplyKind::Positive
                 }
             }
-            (Content::Text(_), _) => ReplyKind::Positive,
+            (Content::Text(_) | Content::Transfer(_), _) => ReplyKind::Positive,
             _ => ReplyKind::Error,
         }
     }
@@ -185,6 +300,10 @@ struct Making<'a> {
     arrival: &'a Arrival<'a>,
     context: &'a Context<'a>,
     cookie: Option<Checked>,
+    /// The key of a good signature, and what replies are signed with.
+    signing: Option<&'a Signing>,
+    /// The reply may have many messages.
+    in_stream: bool,
 }
 
 impl<'a> Making<'a> {
@@ -263,10 +382,31 @@ impl<'a> Making<'a> {
 
     fn answer(&self, asked: &Asked<'_>) -> Decided<'a> {
         let snapshot = self.context.snapshot;
-        if let Some(fault) = meta_type(asked, snapshot) {
+        let source = self.arrival.client;
+        let name = &asked.question.name;
+        let transfers = self.context.transfers;
+        // IXFR and AXFR.
+        if matches!(asked.question.record_type.number(), 251 | 252) {
+            let from = (source, self.arrival.transport, self.in_stream);
+            let known = snapshot.zone(name).is_some();
+            return Transfer::decide(self.request, asked, transfers, (from, self.signing), known).map_or_else(
+                Decided::fault,
+                |transfer| Decided {
+                    code: ResponseCode::NoError,
+                    why: None,
+                    content: Content::Transfer(Box::new(transfer)),
+                    subnet: None,
+                },
+            );
+        }
+        if let Some(fault) = meta_type(asked) {
             return Decided::fault(fault);
         }
-        let source = self.arrival.client;
+        let key = self.signing.map(Signing::key);
+        let hidden = |zone: &DnsName| transfers.is_some_and(|transfers| !transfers.shows(zone, source, key));
+        if snapshot.zone_of(name).is_some_and(|zone| hidden(zone.apex())) {
+            return Decided::fault(Fault::because(ResponseCode::Refused, ExtendedError::PROHIBITED));
+        }
         let subnets = &self.context.settings.subnets;
         let subnet = self.request.options.subnet;
         let subnet = subnet.and_then(|network| subnets.heed(source, network));
@@ -274,6 +414,7 @@ impl<'a> Making<'a> {
             source,
             subnet,
             site: self.arrival.site,
+            rotation: self.rotation(),
         };
         let answer = answer(snapshot, &asked.question, client);
         let why = match answer.outcome {
@@ -324,6 +465,12 @@ impl<'a> Making<'a> {
         }
     }
 
+    /// Another number for each query. The id is as good as chance over UDP (RFC 5452 section 4.3) and 0 over
+    /// HTTPS and QUIC, where the moment of arrival is what is left.
+    fn rotation(&self) -> u32 {
+        u32::from(self.request.id).wrapping_add(self.arrival.now.monotonic.subsec_micros())
+    }
+
     /// Octets that the reply may have.
     fn size_limit(&self) -> u16 {
         if self.arrival.transport != Transport::Udp {
@@ -339,7 +486,7 @@ impl<'a> Making<'a> {
 
     fn draft<'r>(&'r self, decided: &'r Decided<'_>) -> Reply<'r> {
         let (body, authoritative) = match &decided.content {
-            Content::Nothing => (Body::Empty, false),
+            Content::Nothing | Content::Transfer(_) => (Body::Empty, false),
             Content::ComeOverTcp => (Body::ComeOverTcp, false),
             Content::Text(text) => (Body::Text(text), true),
             Content::Answer(answer, signatures) => (Body::Answer(answer, signatures), answer.authoritative),
@@ -399,18 +546,12 @@ fn code_of(outcome: Outcome) -> ResponseCode {
 
 /// What becomes of types that are not data (RFC 6895 section 3.1); `None` for those that are, and for
 /// ANY, which is answered.
-fn meta_type(asked: &Asked<'_>, snapshot: &Snapshot) -> Option<Fault> {
-    let name = &asked.question.name;
+fn meta_type(asked: &Asked<'_>) -> Option<Fault> {
     let record_type = asked.question.record_type;
     if record_type == RecordType::Any {
         return None;
     }
     match record_type.number() {
-        // IXFR and AXFR. RFC 5936 section 2.2.1: not our zone, or ours but not given away.
-        251 | 252 => Some(match snapshot.zone(name) {
-            Some(_) => Fault::because(ResponseCode::Refused, ExtendedError::PROHIBITED),
-            None => Fault::because(ResponseCode::NotAuth, ExtendedError::NOT_AUTHORITATIVE),
-        }),
         // Nothing, OPT, NXNAME (RFC 9824 section 3.5), TKEY, TSIG: never asked for.
         0 | 41 | 128 | 249 | 250 => Some(Fault::because(ResponseCode::FormErr, ExtendedError::INVALID_QUERY_TYPE)),
         // MAILB and MAILA (obsolete), and what is not assigned yet.

@@ -15,6 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use ipnet::IpNet;
 use meridian_dns_core::SiteName;
@@ -28,8 +29,8 @@ use crate::connections::Connections;
 use crate::service::{Place, Service};
 use crate::tcp::Speaks;
 use crate::{
-    BindError, CertificateError, CertificateFiles, RateLimiter, Settings, SharedSettings, Signer, Table, Transport,
-    ahead, quic, tcp, tls, udp,
+    BindError, CertificateError, CertificateFiles, RateLimiter, Settings, SharedSettings, SharedTransfers, Signer,
+    Table, Transport, ahead, quic, tcp, tls, udp,
 };
 
 /// How many ports are tried when any port will do: one that is free for UDP is nearly always free for
@@ -89,6 +90,8 @@ pub struct ServerConfig {
     pub settings: Settings,
     /// Signs what signed zones answer. Keep a clone to install keys.
     pub signer: Signer,
+    /// Whose queries may be signed, and who may transfer what. Shared with the caller, who changes it.
+    pub transfers: SharedTransfers,
 }
 
 impl ServerConfig {
@@ -100,6 +103,7 @@ impl ServerConfig {
             certificate: None,
             settings: Settings::default(),
             signer: Signer::default(),
+            transfers: SharedTransfers::default(),
         }
     }
 }
@@ -151,6 +155,8 @@ impl DnsServer {
             table,
             settings: settings.clone(),
             limiter: RateLimiter::default(),
+            transfers: config.transfers,
+            transferring: AtomicUsize::new(0),
             signer: config.signer,
             connections: Arc::new(Connections::default()),
             clock: Clock::start(),

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,13 +14,16 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::connections::Connections;
-use crate::respond::{Arrival, Context, Summary, respond};
-use crate::{RateLimiter, SharedSettings, Signer, Table, Transport};
+use crate::respond::{Arrival, Context, Summary, respond, respond_in_stream};
+use crate::{RateLimiter, SharedSettings, SharedTransfers, Signer, Table, Transfer, Transport};
 
 /// Table, settings, counts, signatures and the clock.
 pub(crate) struct Service {
     pub(crate) table: Table,
     pub(crate) settings: SharedSettings,
+    pub(crate) transfers: SharedTransfers,
+    /// Transfers at this moment.
+    pub(crate) transferring: AtomicUsize,
     pub(crate) limiter: RateLimiter,
     pub(crate) signer: Signer,
     pub(crate) connections: Arc<Connections>,
@@ -63,6 +67,36 @@ impl Place {
         idle: Option<Duration>,
         out: &mut Vec<u8>,
     ) -> Option<Summary> {
+        let made = self.make(packet, client, idle, |arrival, context| {
+            Some((respond(packet, arrival, context, out)?, out.len()))
+        });
+        made.map(|(summary, _)| summary)
+    }
+
+    /// The same for a stream, which can take a reply of many messages.
+    pub(crate) fn respond_in_stream(
+        &self,
+        packet: &[u8],
+        client: IpAddr,
+        idle: Duration,
+        out: &mut Vec<u8>,
+    ) -> Option<Option<Transfer>> {
+        let mut rest = None;
+        self.make(packet, client, Some(idle), |arrival, context| {
+            let (summary, transfer) = respond_in_stream(packet, arrival, context, out)?;
+            rest = transfer;
+            Some((summary, out.len()))
+        })?;
+        Some(rest)
+    }
+
+    fn make(
+        &self,
+        packet: &[u8],
+        client: IpAddr,
+        idle: Option<Duration>,
+        with: impl FnOnce(&Arrival<'_>, &Context<'_>) -> Option<(Summary, usize)>,
+    ) -> Option<(Summary, usize)> {
         let service = &*self.service;
         let arrival = Arrival {
             // A socket for both families shows IPv4 clients as `::ffff:0:0/96`.
@@ -76,16 +110,38 @@ impl Place {
             snapshot: &service.table.peek(),
             settings: &service.settings.peek(),
             limiter: Some(&service.limiter),
+            transfers: Some(&service.transfers.peek()),
             signer: Some(&service.signer),
         };
-        let summary = respond(packet, &arrival, &context, out);
-        match summary {
-            Some(summary) => tracing::debug!(
-                %client, transport = %self.transport, octets = packet.len(), reply = out.len(),
+        let made = with(&arrival, &context);
+        match made {
+            Some((summary, reply)) => tracing::debug!(
+                %client, transport = %self.transport, octets = packet.len(), reply,
                 code = summary.code, truncated = summary.truncated, "answered"
             ),
             None => tracing::debug!(%client, transport = %self.transport, octets = packet.len(), "not answered"),
         }
-        summary
+        made
+    }
+}
+
+/// One transfer that is counted, until it is dropped.
+pub(crate) struct Transferring(Arc<Service>);
+
+impl Transferring {
+    /// Counts one more; `None` if there are as many as there may be.
+    pub(crate) fn begin(service: &Arc<Service>) -> Option<Self> {
+        let most = service.settings.peek().streams.transfers;
+        let more = |now: usize| (now < most).then_some(now + 1);
+        let counted = service
+            .transferring
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        counted.is_ok().then(|| Self(service.clone()))
+    }
+}
+
+impl Drop for Transferring {
+    fn drop(&mut self) {
+        self.0.transferring.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -116,6 +116,8 @@ pub struct StreamLimits {
     /// Connections per client: an IPv4 address or an IPv6 /56. Past half of `connections` a client that has
     /// a sixteenth of this gets no more.
     pub connections_per_client: usize,
+    /// Zone transfers at a time, in all; further ones are refused until one has ended.
+    pub transfers: usize,
     /// Exchanges at a time in one connection over HTTPS or QUIC.
     pub streams_per_connection: u16,
 }
@@ -131,6 +133,7 @@ impl Default for StreamLimits {
             handshake: Duration::from_secs(5),
             connections: 4096,
             connections_per_client: 128,
+            transfers: 16,
             streams_per_connection: 100,
         }
     }
@@ -181,7 +184,8 @@ impl Default for Drain {
 pub struct SharedSettings(Arc<ArcSwap<Settings>>);
 
 impl SharedSettings {
-    pub(crate) fn new(settings: Settings) -> Self {
+    /// Settings that start like that. A server has its own: [`crate::DnsServer::settings`].
+    pub fn new(settings: Settings) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(settings)))
     }
 
@@ -193,6 +197,16 @@ impl SharedSettings {
     /// Replaces the settings; the next message sees them.
     pub fn store(&self, settings: Settings) {
         self.0.store(Arc::new(settings));
+    }
+
+    /// Changes a part of the settings. Another writer's change of another part is never lost: if there
+    /// was one meanwhile, `change` is applied to what that one made.
+    pub fn update(&self, change: impl Fn(&mut Settings)) {
+        self.0.rcu(|settings| {
+            let mut next = Settings::clone(settings);
+            change(&mut next);
+            next
+        });
     }
 
     /// For one short, synchronous use.

@@ -7,6 +7,7 @@
 //!   message and some replies, and a client that does not read is cut off by the write limit;
 //! - a connection ends when no *whole* query has come for the idle time: one octet now and then does
 //!   not keep it open;
+//! - a transfer sends one message, and makes the next when that is taken; queries behind it wait;
 //! - a message that deserves no reply ends the connection: its sender does not speak DNS.
 //!
 //! Replies leave in the order of their queries. RFC 7766 section 7 wants other orders to be possible so
@@ -21,7 +22,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::service::{LINGER, Place, Stop, stopped};
+use crate::service::{LINGER, Place, Stop, Transferring, stopped};
+use crate::transfer::{Transfer, TransferError};
 
 /// Octets asked of the stream at a time.
 const READ: usize = 4096;
@@ -42,6 +44,8 @@ pub(crate) enum Ended {
     NotDns,
     #[error("the server ends")]
     Stopped,
+    #[error("a transfer cannot be ended")]
+    Transfer(#[from] TransferError),
     #[error("the connection failed")]
     Failed(#[from] io::Error),
 }
@@ -58,6 +62,7 @@ where
         input: Vec::new(),
         reply: Vec::new(),
         output: Vec::new(),
+        transfer: None,
         whole: Instant::now(),
     };
     let ended = session.run(stop).await.unwrap_or_else(|ended| ended);
@@ -75,6 +80,8 @@ struct Session<'a, S> {
     reply: Vec<u8>,
     /// Replies with their lengths.
     output: Vec<u8>,
+    /// What follows the replies in `output`.
+    transfer: Option<Transfer>,
     /// When the last whole query came.
     whole: Instant,
 }
@@ -90,6 +97,9 @@ where
             let idle = self.idle();
             while self.answer(if stopping { Duration::ZERO } else { idle })? {
                 self.write().await?;
+                if let Some(transfer) = self.transfer.take() {
+                    self.send(transfer).await?;
+                }
             }
             self.input.reserve(READ);
             let deadline = self.whole + idle;
@@ -122,13 +132,17 @@ where
         let mut done = 0;
         while let Some(message) = message(self.input.get(done..).unwrap_or_default()) {
             done += 2 + message.len();
-            let answered = self.place.respond(message, self.client, Some(idle), &mut self.reply);
-            let length = u16::try_from(self.reply.len()).ok().filter(|_| answered.is_some());
-            let Some(length) = length else {
+            let answered = self
+                .place
+                .respond_in_stream(message, self.client, idle, &mut self.reply);
+            let Some(transfer) = answered else {
                 return Err(Ended::NotDns);
             };
-            self.output.extend(length.to_be_bytes());
-            self.output.extend(&self.reply);
+            if transfer.is_some() {
+                self.transfer = transfer;
+                break;
+            }
+            push(&self.reply, &mut self.output)?;
             if self.output.len() >= WRITE {
                 break;
             }
@@ -144,6 +158,24 @@ where
         Ok(done > 0)
     }
 
+    /// Sends the messages of a transfer, each when the one before is taken.
+    async fn send(&mut self, mut transfer: Transfer) -> Result<(), Ended> {
+        let service = &self.place.service;
+        let Some(_counted) = Transferring::begin(service) else {
+            tracing::info!(client = %self.client, "a transfer was refused: there are as many as there may be");
+            transfer.refuse(service.clock.now().unix, &mut self.reply);
+            push(&self.reply, &mut self.output)?;
+            return self.write().await;
+        };
+        while transfer.next(self.place.service.clock.now().unix, &mut self.reply)? {
+            push(&self.reply, &mut self.output)?;
+            self.write().await?;
+        }
+        self.whole = Instant::now();
+        self.reply = Vec::new();
+        Ok(())
+    }
+
     async fn write(&mut self) -> Result<(), Ended> {
         let limit = self.place.service.settings.peek().streams.write;
         let write = async {
@@ -155,6 +187,14 @@ where
         self.output.shrink_to(2 * WRITE);
         Ok(())
     }
+}
+
+/// Adds a message with its length.
+fn push(message: &[u8], output: &mut Vec<u8>) -> Result<(), Ended> {
+    let length = u16::try_from(message.len()).map_err(|_| Ended::NotDns)?;
+    output.extend(length.to_be_bytes());
+    output.extend(message);
+    Ok(())
 }
 
 /// The first whole message; `None` if it has not come yet.

@@ -1,12 +1,14 @@
 //! `DNSRoute`: how one service is routed, beyond the names it gets by itself.
 //!
-//! It is optional. A federated or exported Service has its names without one; a route adds host names
-//! or changes the TTL.
+//! It is optional. A federated or exported Service has its names without one; a route adds host names,
+//! changes the TTL, and says how clients are given clusters.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::RoutingPolicySpec;
 
 /// Host names and settings for a service that spans clusters.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -32,6 +34,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("!(has(self.policy) && has(self.policyRef))", "give policy or policyRef, not both"))]
 pub struct DNSRouteSpec {
     /// What is routed: an object of this name in the route's namespace, in every cluster that has it.
     pub source: RouteSource,
@@ -57,6 +60,38 @@ pub struct DNSRouteSpec {
     /// browsers then come over TLS at once. Only where every cluster speaks TLS under these names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https: Option<HttpsRecord>,
+    /// How clients are given clusters: for the host names, and for the service's own global name (of several
+    /// routes of a service, the first by name that says it). Without one, each the nearest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<RoutingPolicySpec>,
+    /// Name of a RoutingPolicy in the same namespace, instead of `policy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub policy_ref: Option<String>,
+    /// Keeps each client at its addresses, where the policy would rotate them, and says by what clients are
+    /// told from each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<StickyClients>,
+    /// The share of a cluster's endpoints, in per cent, that must be ready for the cluster to count as
+    /// healthy; 1 to 100. When absent, one ready endpoint is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub minimum_healthy_percent: Option<i32>,
+}
+
+/// By what clients are told from each other.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct StickyClients {
+    /// Bits of an IPv4 address that clients who stay together have in common; 8 to 32, and 24 when absent,
+    /// which is what resolvers tell of a client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 8, max = 32))]
+    pub ipv4_prefix_length: Option<i32>,
+    /// The same of an IPv6 address; 16 to 128, and 48 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 16, max = 128))]
+    pub ipv6_prefix_length: Option<i32>,
 }
 
 /// What HTTPS records say beside addresses.

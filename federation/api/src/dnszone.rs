@@ -29,6 +29,12 @@ use serde::{Deserialize, Serialize};
     ),
     printcolumn(name = "Names", type_ = "integer", json_path = ".status.names"),
     printcolumn(name = "Serial", type_ = "integer", json_path = ".status.serial", priority = "1"),
+    printcolumn(
+        name = "Signed",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Signed\")].reason",
+        priority = "1"
+    ),
     printcolumn(name = "TTL", type_ = "integer", json_path = ".spec.ttl", priority = "1"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -78,6 +84,10 @@ pub struct DNSZoneSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub networks: Vec<ZoneNetwork>,
+    /// Signs the zone (DNSSEC). When it is removed, the keys stay until the parent has no DS of them any
+    /// more: see `status.conditions` for what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dnssec: Option<crate::Dnssec>,
     /// Marks the records of this control plane where several write to one zone. When absent, the id of
     /// the control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -217,6 +227,9 @@ pub struct DNSZoneStatus {
     /// The zone's serial number, as in its SOA record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<i64>,
+    /// The zone's keys and the DS records for the parent, while there are keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dnssec: Option<crate::DnssecStatus>,
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

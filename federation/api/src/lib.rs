@@ -17,14 +17,21 @@
 mod cluster;
 #[allow(unreachable_pub, clippy::duplicated_attributes)]
 mod dnsroute;
+#[allow(unreachable_pub)]
+mod dnssec;
 #[allow(unreachable_pub, clippy::duplicated_attributes)]
 mod dnszone;
 #[allow(unreachable_pub)]
 mod federated;
 mod kinds;
+#[allow(unreachable_pub, clippy::duplicated_attributes)]
+mod routingpolicy;
 
 pub use cluster::{Cluster, ClusterLocation, ClusterSpec, ClusterStatus, KubeconfigSecretRef, SyncState, TrafficState};
-pub use dnsroute::{DNSRoute, DNSRouteSpec, DNSRouteStatus, HttpsRecord, RouteSource, RouteSourceKind};
+pub use dnsroute::{DNSRoute, DNSRouteSpec, DNSRouteStatus, HttpsRecord, RouteSource, RouteSourceKind, StickyClients};
+pub use dnssec::{
+    Dnssec, DnssecAlgorithm, DnssecDenial, DnssecKeyStatus, DnssecKeys, DnssecParent, DnssecStatus, ParentCheck,
+};
 pub use dnszone::{
     DNSZone, DNSZoneSpec, DNSZoneStatus, NameServer, StartOfAuthority, WhenNoneHealthy, WhenNoneHealthyType,
     ZoneNetwork,
@@ -35,6 +42,11 @@ pub use federated::{
 };
 pub use kinds::{
     DEPLOYMENT, NAMESPACE, SERVICE, TARGET_KINDS, TargetKind, api_resource, federated_crd, federated_resource,
+};
+
+pub use routingpolicy::{
+    NetworkLatency, PolicyBranch, PolicyRule, PolicyTarget, RoutingPolicy, RoutingPolicySpec, RoutingPolicyStatus,
+    RoutingPolicyType, SiteLatency,
 };
 
 pub use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -54,7 +66,7 @@ pub const CATEGORY: &str = "meridian";
 /// Every definition that an installation needs: first the fixed kinds by name, then the federated kinds
 /// in the order of [`TARGET_KINDS`].
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![Cluster::crd(), DNSRoute::crd(), DNSZone::crd()];
+    let mut crds = vec![Cluster::crd(), DNSRoute::crd(), DNSZone::crd(), RoutingPolicy::crd()];
     crds.extend(TARGET_KINDS.iter().map(federated_crd));
     crds
 }

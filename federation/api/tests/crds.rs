@@ -128,6 +128,7 @@ fn the_definitions_come_in_a_stable_order_with_the_names_people_type() {
             "clusters.meridian.dev Cluster Cluster mcl",
             "dnsroutes.meridian.dev DNSRoute Namespaced mroute",
             "dnszones.meridian.dev DNSZone Cluster mzone",
+            "routingpolicies.meridian.dev RoutingPolicy Namespaced mpolicy",
             "federatednamespaces.types.meridian.dev FederatedNamespace Namespaced fns",
             "federateddeployments.types.meridian.dev FederatedDeployment Namespaced fdeploy",
             "federatedservices.types.meridian.dev FederatedService Namespaced fsvc",
@@ -177,7 +178,7 @@ fn rules(at: &str, node: &Value, found: &mut Vec<String>) {
 #[test]
 fn rules_stand_where_a_schema_cannot_say_it() {
     let mut found = Vec::new();
-    for plural in ["clusters", "dnszones", "federatedservices"] {
+    for plural in ["clusters", "dnsroutes", "dnszones", "federatedservices"] {
         rules(plural, &schema_of(plural), &mut found);
     }
     let places: Vec<&str> = found.iter().filter_map(|rule| rule.split(": ").next()).collect();
@@ -185,6 +186,18 @@ fn rules_stand_where_a_schema_cannot_say_it() {
         places,
         [
             "clusters",
+            "dnszones.spec.dnssec.keys",
+            "dnszones.spec.dnssec.parent",
+            "dnsroutes.spec",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy",
+            "dnsroutes.spec.policy.branches[]",
+            "dnsroutes.spec.policy.otherwise",
+            "dnsroutes.spec.policy.rules[]",
             "dnszones.spec.domain",
             "dnszones.spec.whenNoneHealthy",
             "federatedservices.spec.overrides[]",
@@ -216,4 +229,11 @@ fn defaults_and_limits_are_in_the_schema() {
     );
     let zone = schema_of("dnszones");
     assert_eq!(zone["properties"]["spec"]["properties"]["ttl"]["default"], 30);
+    let dnssec = &zone["properties"]["spec"]["properties"]["dnssec"]["properties"];
+    assert_eq!(
+        dnssec["algorithm"]["enum"],
+        serde_json::json!(["ECDSAP256SHA256", "ED25519"])
+    );
+    assert_eq!(dnssec["keys"]["properties"]["ttl"]["default"], 3600);
+    assert_eq!(dnssec["parent"]["properties"]["dsTTL"]["default"], 86_400);
 }

@@ -5,11 +5,17 @@
 //! their site does not serve; federation v1 wrote them only once a load balancer had an address.
 //! Every zone of a multi-zone cluster gets a name; v1 gave one to the first only.
 
+mod host_names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use meridian_dns_core::{DnsName, Fallback, NameError, RoutedName, Shard, ShardData, ShardHealth, SiteName, Srv};
+use meridian_dns_core::{
+    DnsName, Fallback, NameError, Policy, RoutedName, Shard, ShardData, ShardHealth, SiteName, Srv,
+};
 
+use self::host_names::{RouteSettings, host_names};
 use crate::names::INTERNAL_ADDRESSES_ANNOTATION;
 use crate::{ClusterName, DiscoveryKind, DnsZone, Freshness, Service, ServiceInMember, ServiceKey, World};
 
@@ -35,17 +41,21 @@ pub struct Discovered {
 
 type Shards = BTreeMap<SiteName, Shard>;
 
+/// A cluster that exports a service, the Service, and all that is known of it there.
+type Member<'a> = (&'a ClusterName, &'a Service, &'a ServiceInMember);
+
 /// Finds the names of a service in every zone.
 pub fn discover(world: &World, key: &ServiceKey) -> Discovered {
     let mut found = Discovered::default();
     let Some(members) = world.services.get(key) else {
         return found;
     };
-    let sites: Vec<_> = members
+    let sites: Vec<Member<'_>> = members
         .iter()
         .filter(|(cluster, _)| world.clusters.contains_key(*cluster))
         .filter_map(|(cluster, member)| member.service.as_ref().map(|service| (cluster, service, member)))
         .collect();
+    let own = RouteSettings::of_service(world, key);
     let mut shards = Shards::new();
     for (cluster, service, member) in &sites {
         if !service.published {
@@ -59,7 +69,8 @@ pub fn discover(world: &World, key: &ServiceKey) -> Discovered {
             });
         }
         let data = ShardData::Addresses(service.addresses.iter().copied().collect());
-        let health = health_of(world.freshness(cluster, DiscoveryKind::Slices), service, member);
+        let slices = world.freshness(cluster, DiscoveryKind::Slices);
+        let health = health_of(slices, service, member, own.minimum_healthy_percent);
         let mut shard = Shard::new(data, health);
         shard.internal = service.internal_addresses.iter().copied().collect();
         found.issues.extend(internal_address_issues(key, cluster, service));
@@ -93,7 +104,7 @@ pub fn discover(world: &World, key: &ServiceKey) -> Discovered {
     let services: BTreeMap<&ClusterName, &Service> =
         sites.iter().map(|(cluster, service, _)| (*cluster, *service)).collect();
     for (_, zone) in world.served_zones() {
-        let (names, impossible) = names_in_zone(world, key, zone, &shards, &services);
+        let (names, impossible) = names_in_zone(world, key, zone, &shards, &services, own.policy.as_ref());
         found.names.entry(zone.domain.clone()).or_default().extend(names);
         found.issues.extend(impossible.into_iter().map(|error| Issue {
             cluster: None,
@@ -104,7 +115,7 @@ pub fn discover(world: &World, key: &ServiceKey) -> Discovered {
             ),
         }));
     }
-    host_names(world, key, &shards, &mut found);
+    host_names(world, key, &sites, &shards, &mut found);
     for names in found.names.values_mut() {
         names.sort_by(|a, b| a.name.cmp(&b.name));
         names.dedup_by(|a, b| a.name == b.name);
@@ -144,20 +155,35 @@ fn has_ipv6(shard: &Shard) -> bool {
     matches!(&shard.data, ShardData::Addresses(addresses) if addresses.iter().any(IpAddr::is_ipv6))
 }
 
-/// Whether a member's part of the service serves. What was never listed is not known to be unhealthy.
-fn health_of(slices: &Freshness, service: &Service, member: &ServiceInMember) -> ShardHealth {
+/// Whether a member's part of the service serves: one ready endpoint is enough, unless a share is asked for.
+/// Endpoints that terminate but still serve are what is left when none is ready; otherwise they are on their
+/// way out and in nobody's share. What was never listed is not known to be unhealthy.
+fn health_of(
+    slices: &Freshness,
+    service: &Service,
+    member: &ServiceInMember,
+    minimum_percent: Option<u32>,
+) -> ShardHealth {
     let sum = |count: fn(&crate::Slice) -> u32| member.slices.values().map(count).sum::<u32>();
     let (ready, serving, total) = (
         sum(|slice| slice.ready),
         sum(|slice| slice.serving),
         sum(|slice| slice.total),
     );
+    let (up, of) = if ready > 0 {
+        (ready, total.saturating_sub(serving))
+    } else {
+        (serving, total)
+    };
+    let enough = |percent: u32| u64::from(up) * 100 >= u64::from(of) * u64::from(percent);
     if service.addresses.is_empty() && service.host_names.is_empty() {
         ShardHealth::Unhealthy("no load balancer address".to_owned())
-    } else if ready > 0 || serving > 0 || *slices == Freshness::Unknown {
+    } else if *slices == Freshness::Unknown || (up > 0 && minimum_percent.is_none_or(enough)) {
         ShardHealth::Healthy
     } else if total == 0 {
         ShardHealth::Unhealthy("no endpoints".to_owned())
+    } else if let Some(percent) = minimum_percent.filter(|_| up > 0) {
+        ShardHealth::Unhealthy(format!("{up} of {of} endpoints ready, less than {percent} %"))
     } else {
         ShardHealth::Unhealthy(format!("0 of {total} endpoints ready"))
     }
@@ -178,6 +204,7 @@ fn names_in_zone(
     zone: &DnsZone,
     shards: &Shards,
     services: &BTreeMap<&ClusterName, &Service>,
+    policy: Option<&Arc<Policy>>,
 ) -> (Vec<RoutedName>, Vec<NameError>) {
     let (mut names, mut impossible) = (Vec::new(), Vec::new());
     let stem = format!("{}.{}.{}.svc", key.name, key.namespace, zone.federation);
@@ -243,9 +270,14 @@ fn names_in_zone(
     });
 
     for level in levels {
+        // Names of regions and zones, and a site's own, say themselves where they lead.
+        let policy = policy.filter(|_| level.base == global);
         for (port, protocol) in named_ports(services) {
             match service_records(&level, &global, services, (port, protocol), zone.ttl) {
-                Ok(records) => names.push(records),
+                Ok(records) => names.push(RoutedName {
+                    policy: policy.cloned(),
+                    ..records
+                }),
                 Err(error) => impossible.push(error),
             }
         }
@@ -257,6 +289,7 @@ fn names_in_zone(
             fallback: level.fallback,
             ipv6,
             https: None,
+            policy: policy.cloned(),
         });
     }
     (names, impossible)
@@ -307,6 +340,7 @@ fn service_records(
         fallback,
         ipv6: false,
         https: None,
+        policy: None,
     })
 }
 
@@ -324,61 +358,6 @@ fn only(shards: &Shards, keep: impl Fn(&ClusterName) -> bool) -> Shards {
         .filter(|(site, _)| keep(site))
         .map(|(site, shard)| (site.clone(), shard.clone()))
         .collect()
-}
-
-/// The host names that DNSRoutes give the service. They behave as the global name does.
-fn host_names(world: &World, key: &ServiceKey, shards: &Shards, found: &mut Discovered) {
-    for route in world
-        .routes_of
-        .get(key)
-        .into_iter()
-        .flatten()
-        .filter_map(|id| world.routes.get(id))
-    {
-        for host in &route.host_names {
-            let zone = world
-                .served_zones()
-                .map(|(_, zone)| zone)
-                .filter(|zone| host.is_at_or_below(&zone.domain))
-                .max_by_key(|zone| zone.domain.as_str().len());
-            let Some(zone) = zone else {
-                found.issues.insert(Issue {
-                    cluster: None,
-                    reason: "NoZone",
-                    message: format!(
-                        "host name {host} lies in no zone of ours; add a DNSZone for it or correct the DNSRoute"
-                    ),
-                });
-                continue;
-            };
-            if zone.name_servers.iter().any(|server| server.name == *host) {
-                found.issues.insert(Issue {
-                    cluster: None,
-                    reason: "NameTaken",
-                    message: format!("host name {host} is that of a name server of its zone; choose another"),
-                });
-                continue;
-            }
-            if zone.records.displaces(&zone.domain, host) {
-                found.issues.insert(Issue {
-                    cluster: None,
-                    reason: "NameTaken",
-                    message: format!(
-                        "host name {host} is taken by static records of its zone: addresses or an alias of its own, or a delegation; remove them or choose another name"
-                    ),
-                });
-                continue;
-            }
-            found.names.entry(zone.domain.clone()).or_default().push(RoutedName {
-                name: host.clone(),
-                ttl: route.ttl.unwrap_or(zone.ttl),
-                shards: shards.clone(),
-                fallback: Fallback::Policy(zone.when_none_healthy.clone()),
-                ipv6: RoutedName::every_site_has_ipv6(shards),
-                https: route.https.clone(),
-            });
-        }
-    }
 }
 
 /// The sockets that prove a cluster's data path: each address of its exported TCP services with its

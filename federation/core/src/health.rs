@@ -134,6 +134,13 @@ impl ClusterHealth {
         }
     }
 
+    /// A cluster of which only an earlier verdict on its data path is known.
+    pub fn with_verdict(liveness: Liveness, now: Timestamp) -> Self {
+        let mut health = Self::new(now);
+        health.data_path.good = liveness == Liveness::Alive;
+        health
+    }
+
     /// A request to the API server ended. True if the cluster went offline or came back.
     pub fn api_result(&mut self, result: Result<(), String>, settings: &HealthSettings, now: Timestamp) -> bool {
         let good = result.is_ok();

@@ -154,6 +154,12 @@ impl NameTable {
         self.owners.get(name).map(|owners| &owners.owner)
     }
 
+    /// What is published under a name of a zone.
+    pub fn get(&self, zone: &DnsName, name: &DnsName) -> Option<&Arc<RoutedName>> {
+        let owner = &self.owners.get(name)?.owner;
+        self.published.get(owner)?.names.get(zone)?.get(name)
+    }
+
     /// Everything published in a zone, for a zone that appears again.
     pub fn names_in(&self, zone: &DnsName) -> Vec<NameChange> {
         self.published

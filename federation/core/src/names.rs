@@ -26,7 +26,20 @@ pub const CONFIRM_DELETIONS_ANNOTATION: &str = "meridian.dev/confirm-deletions";
 /// Annotation on a `Cluster` or a `DNSZone`: an operator's word that the verdicts on the cluster, or on the
 /// zone's names, that were given until this time (RFC 3339) are true; see [`crate::Breaker`].
 pub const RELEASE_ANNOTATION: &str = "meridian.dev/release";
+/// Annotation on a `DNSZone`: tags of the DS records that the parent shows, separated by commas, or `none`;
+/// for parents that cannot be asked.
+pub const DS_SEEN_ANNOTATION: &str = "meridian.dev/ds-seen";
+/// Annotation on a `DNSZone`: another text than before replaces the KSK or CSK now.
+pub const ROLL_KSK_ANNOTATION: &str = "meridian.dev/dnssec-roll-ksk";
+/// Annotation on a `DNSZone`: another text than before replaces the ZSK or CSK now.
+pub const ROLL_ZSK_ANNOTATION: &str = "meridian.dev/dnssec-roll-zsk";
+/// Annotation on a `DNSZone`: `"true"` makes new keys in place of lost ones.
+pub const NEW_KEYS_ANNOTATION: &str = "meridian.dev/dnssec-new-keys";
 /// Finalizer on a federated object: its parts in the members are dealt with before it goes.
 pub const FINALIZER: &str = "meridian.dev/sync";
 /// Field manager of every write to a member.
 pub const FIELD_MANAGER: &str = "meridian";
+/// Label on an object in which replicas share state: what kind of state.
+pub const SHARED_STATE_LABEL: &str = "meridian.dev/shared-state";
+/// Annotation on the head object of a piece of shared state: the piece's name.
+pub const SHARED_PIECE_ANNOTATION: &str = "meridian.dev/shared-piece";

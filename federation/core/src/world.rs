@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use meridian_dns_core::{
-    ClientNetwork, DnsName, HttpsService, Location, NameServer, StaticRecords, Traffic, WhenNoneHealthy,
+    ClientNetwork, DnsName, HttpsService, Location, NameServer, Policy, StaticRecords, Traffic, WhenNoneHealthy,
 };
 
-use crate::{ClusterName, Freshness, Nodes, Timestamp};
+use crate::{ClusterName, Freshness, Nodes, PolicyKey, RoutePolicy, RoutingPolicy, Timestamp, ZoneSigning};
 
 /// The same namespace and name in several clusters is one service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +159,10 @@ pub struct Route {
     pub ttl: Option<u32>,
     /// What HTTPS records of the host names say, if there shall be any.
     pub https: Option<HttpsService>,
+    /// How clients are given clusters; see [`World::policies_in_use`] for what that came to.
+    pub policy: Option<RoutePolicy>,
+    /// Share of a cluster's endpoints that must be ready, in per cent; else one.
+    pub minimum_healthy_percent: Option<u32>,
 }
 
 /// The kinds watched in a member for discovery.
@@ -203,10 +207,16 @@ pub struct World {
     pub members: BTreeMap<ClusterName, MemberFacts>,
     /// Zones by the name of their object.
     pub zones: BTreeMap<String, DnsZone>,
+    /// How zones are signed, by the name of their object.
+    pub signing: BTreeMap<String, ZoneSigning>,
     /// Routes by namespace and name of their object.
     pub routes: BTreeMap<(String, String), Route>,
     /// Routes of each service.
     pub routes_of: BTreeMap<ServiceKey, BTreeSet<(String, String)>>,
+    /// RoutingPolicies by namespace and name of their object.
+    pub policies: BTreeMap<PolicyKey, RoutingPolicy>,
+    /// The policy that each route is routed by: the last one that could be followed.
+    pub policies_in_use: BTreeMap<(String, String), Arc<Policy>>,
     /// Services, each with its part in every member.
     pub services: BTreeMap<ServiceKey, BTreeMap<ClusterName, ServiceInMember>>,
 }

@@ -13,8 +13,8 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsCode;
 use meridian_dns_core::{DnsName, ReadText, Snapshot, StaticRecords};
 use meridian_dns_server::{
-    Arrival, Context, MasterFile, Now, Proxied, ProxyError, RateLimiter, Settings, Summary, Transport, proxy_header,
-    respond,
+    Arrival, Context, MasterFile, Now, Proxied, ProxyError, RateLimiter, Settings, Summary, Transfers, Transport,
+    TsigAlgorithm, TsigKey, proxy_header, respond,
 };
 
 use crate::dice::query;
@@ -66,6 +66,15 @@ static WORLD: LazyLock<Snapshot> = LazyLock::new(|| {
 });
 static SETTINGS: LazyLock<[Settings; 2]> = LazyLock::new(|| [Settings::default(), world::settings()]);
 
+/// One key, so that signatures are looked at; its name is the root, which is easily met.
+static TRANSFERS: LazyLock<Transfers> = LazyLock::new(|| {
+    let key = TsigKey::new(DnsName::root(), TsigAlgorithm::HmacSha256, b"a secret");
+    Transfers {
+        keys: [(DnsName::root(), key)].into(),
+        ..Transfers::default()
+    }
+});
+
 const TRANSPORTS: [Transport; 5] = [
     Transport::Udp,
     Transport::Tcp,
@@ -95,6 +104,7 @@ fn ask(
         snapshot,
         settings,
         limiter,
+        transfers: Some(&TRANSFERS),
         signer: None,
     };
     let mut out = Vec::new();

@@ -125,6 +125,7 @@ fn routed(name: &str, here: u8, there: u8) -> anyhow::Result<NameChange> {
         fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
         ipv6: false,
         https: None,
+        policy: None,
     })))
 }
 

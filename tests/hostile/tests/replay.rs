@@ -112,6 +112,7 @@ fn every_packet_gets_a_well_formed_reply_or_silence() {
             snapshot: &snapshot,
             settings: &settings,
             limiter: Some(&limiter).filter(|_| number % 2 == 0),
+            transfers: None,
             signer: None,
         };
         let Some(summary) = respond(&packet, &arrival, &context, &mut out) else {

@@ -18,12 +18,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use meridian_dns_server::{DnsServer, ServerConfig, Table};
-use meridian_federation_core::HealthSettings;
+use meridian_federation_core::{HealthSettings, LeaseTimes};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::controller::{Controller, ControllerConfig};
 use crate::geo::GeoArgs;
+use crate::keys::KeeperConfig;
+use crate::lease::{Campaign, identity};
+use crate::run::DEFAULT_NAMESPACE;
+use crate::shared_state::SharedState;
 use api_server::Source;
 use expect::Asker;
 use fleet::Fleet;
@@ -94,7 +98,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<bool> {
 async fn play(args: DemoArgs) -> Result<bool> {
     // The server first: a port in use is said at once.
     let table = Table::default();
-    let mut server = DnsServer::bind(ServerConfig::new([args.dns]), table.clone()).await?;
+    let dns = ServerConfig::new([args.dns]);
+    let signer = dns.signer.clone();
+    let mut server = DnsServer::bind(dns, table.clone()).await?;
     let dns = server.addresses().first().copied().unwrap_or(args.dns);
     let quiet = args.output == Output::Json;
     let say = |text: &str| {
@@ -112,12 +118,26 @@ async fn play(args: DemoArgs) -> Result<bool> {
         .with_context(|| format!("{} cannot be made; choose a folder with --folder", folder.display()))?;
     let fleet = Fleet::start(&Source::of(args.api_servers), &folder, args.load_balancers).await?;
     objects::create_fleet(&fleet).await?;
+    let namespace = DEFAULT_NAMESPACE;
+    let campaign = Campaign::start(
+        fleet.host.clone(),
+        namespace,
+        identity(Some("demo".to_owned()))?,
+        LeaseTimes::default(),
+    );
     let mut controller = Controller::start(ControllerConfig {
         host: fleet.host.clone(),
         control_plane: fleet.host_uid.clone(),
         settings: HealthSettings::default(),
         table: table.clone(),
         geo: GeoArgs::default(),
+        saved: None,
+        leadership: campaign.leadership(),
+        keys: KeeperConfig {
+            state: SharedState::new(fleet.host.clone(), namespace, campaign.leadership()),
+            folder: None,
+            signer,
+        },
     });
     let mut changes = controller.changes();
     say("Started a host cluster and three members. Federating namespace shop with web and api ...");
@@ -166,6 +186,7 @@ async fn play(args: DemoArgs) -> Result<bool> {
         }
     };
     drop(controller);
+    campaign.end().await;
     server.shutdown().await;
     Ok(ok)
 }

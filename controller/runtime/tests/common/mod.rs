@@ -1,5 +1,6 @@
 //! A small federation for scenario tests: simulated clusters, their objects on the host, and `meridian run`
 //! as a child process that a test can kill and start again.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub(crate) struct Federation {
     pub(crate) host: Client,
     pub(crate) members: Vec<Member>,
     pub(crate) dns: SocketAddr,
-    _host: SimCluster,
+    host_cluster: SimCluster,
     folder: tempfile::TempDir,
     child: Option<Child>,
 }
@@ -48,7 +49,7 @@ impl Federation {
             host: client,
             members: Vec::new(),
             dns: dns_address(),
-            _host: host,
+            host_cluster: host,
             folder,
             child: None,
         };
@@ -101,6 +102,12 @@ impl Federation {
         let child = Command::new(env!("CARGO_BIN_EXE_meridian"))
             .args([
                 "run",
+                "--replica",
+                "test",
+                "--admin",
+                &self.admin().to_string(),
+                "--snapshot",
+                &self.snapshot().display().to_string(),
                 "--dns",
                 &self.dns.to_string(),
                 "--kubeconfig",
@@ -121,7 +128,32 @@ impl Federation {
         }
     }
 
-    fn host_kubeconfig(&self) -> PathBuf {
+    /// Where `/readyz` is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        SocketAddr::new(self.dns.ip(), 8053)
+    }
+
+    /// The file with the saved answers.
+    pub(crate) fn snapshot(&self) -> PathBuf {
+        self.folder.path().join("snapshot")
+    }
+
+    /// The next start finds nobody under the host's address.
+    pub(crate) fn lose_host(&self) {
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        std::fs::write(self.host_kubeconfig(), self.host_cluster.kubeconfig(nobody)).expect("written");
+    }
+
+    /// The next start finds the host again.
+    pub(crate) fn find_host(&self) {
+        std::fs::write(
+            self.host_kubeconfig(),
+            self.host_cluster.kubeconfig(self.host_cluster.address()),
+        )
+        .expect("written");
+    }
+
+    pub(crate) fn host_kubeconfig(&self) -> PathBuf {
         self.folder.path().join("host")
     }
 

@@ -38,6 +38,9 @@ pub(super) fn addresses_of_targets(
     set: &RecordSet,
     additionals: &mut Vec<RecordSet>,
 ) {
+    // Not rotated: what stands beside an answer is the same for everybody.
+    let mut chooser = chooser;
+    chooser.asker.client.rotation = 0;
     let is_server = set.record_type() == Some(RecordType::Ns);
     let limit = if is_server { usize::MAX } else { MAX_TARGETS };
     for target in set.data.iter().filter_map(|data| target(set, data)).take(limit) {

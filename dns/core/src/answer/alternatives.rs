@@ -7,10 +7,12 @@
 //! sites, has a set of that name and type that is not among these. Its TTL may differ, which is lowered
 //! while a name is degraded and which signatures do not cover. Names that answer with all their sites at
 //! once ([`Fallback::Always`]) have one site; if one has more, mixes of inside and outside are left out,
-//! because there are two to the power of the sites of them.
+//! because there are two to the power of the sites of them. So it is where a policy answers with all sites
+//! that serve: here are all of them, and all but one, which is the next failover.
 
 use std::collections::BTreeSet;
 
+use super::by_policy::only_once;
 use super::choose::data_of;
 use crate::zone::Found;
 use crate::zone::node::Routed;
@@ -63,6 +65,23 @@ fn of_routed(routed: &Routed, may_alias: bool, record_type: RecordType) -> BTree
                 all.extend(shard.host_name.iter().map(|host| vec![RecordData::Cname(host.clone())]));
             } else {
                 all.extend([false, true].map(|internal| data_of(name, shard, record_type, internal)));
+            }
+        }
+        let groups = name.policy.iter().flat_map(|policy| policy.groups());
+        for group in groups.filter(|_| !host_names) {
+            let members = || {
+                name.shards
+                    .iter()
+                    .filter(|(site, _)| group.is_none_or(|group| group.contains(*site)))
+            };
+            let without = members().map(|(site, _)| Some(site)).chain([None]);
+            for (without, internal) in without.flat_map(|site| [(site, false), (site, true)]) {
+                let left = members().filter(|(site, _)| Some(*site) != without);
+                let mut data: Vec<_> = left
+                    .flat_map(|(_, shard)| data_of(name, shard, record_type, internal))
+                    .collect();
+                only_once(&mut data);
+                all.insert(data);
             }
         }
         let target = name.fallback.target().filter(|_| may_alias);

@@ -9,12 +9,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::trace::{PassedOver, Silent, Step, Trace};
+use crate::policy::Asker;
 use crate::record::parameter;
 use crate::zone::address_of;
 use crate::zone::node::{ROUTED_TYPES, Routed};
 use crate::{
-    ClientClass, DnsName, Fallback, HttpsService, RecordData, RecordType, RoutedName, Shard, ShardData, ShardHealth,
-    SiteName, Sites, Svcb, WhenNoneHealthy,
+    DnsName, Fallback, HttpsService, RecordData, RecordType, RoutedName, Shard, ShardData, ShardHealth, SiteName, Svcb,
+    WhenNoneHealthy,
 };
 
 /// What a routed name answers.
@@ -27,17 +28,15 @@ pub(super) enum Choice {
     Fallback(DnsName),
 }
 
-/// By what a choice is made: the order of sites, their state, and the sites whose internal addresses the
+/// By what a choice is made: who asks, the state of sites, and the sites whose internal addresses the
 /// client is told.
 #[derive(Clone, Copy)]
 pub(super) struct Chooser<'a> {
-    pub(super) sites: &'a Sites,
-    pub(super) class: &'a ClientClass,
-    pub(super) default_order: &'a [SiteName],
+    pub(super) asker: Asker<'a>,
     pub(super) internal: &'a [SiteName],
 }
 
-type Candidate<'a> = (&'a SiteName, &'a Shard);
+pub(super) type Candidate<'a> = (&'a SiteName, &'a Shard);
 
 impl<'a> Chooser<'a> {
     /// Chooses for one type. `may_alias` says whether an alias can stand at the name: not at the apex,
@@ -54,6 +53,9 @@ impl<'a> Chooser<'a> {
             let of_all = name.shards.iter().flat_map(|shard| self.data(name, shard, record_type));
             return Choice::Data(of_all.collect());
         }
+        if let Some(policy) = &name.policy {
+            return self.choose_by_policy(policy, routed, may_alias, record_type, trace);
+        }
         let host_names = routed.host_names && may_alias;
         let usable = |shard: &Shard| {
             if host_names {
@@ -63,13 +65,13 @@ impl<'a> Chooser<'a> {
             }
         };
         let in_order = || {
-            let order = self.class.order(self.default_order);
+            let order = self.asker.class.order(self.asker.classes.default_order());
             order.filter_map(|site| name.shards.get_key_value(site))
         };
         // Whether a site serves is asked without the type: otherwise A could come from a site and AAAA
         // lead to an alias, and an alias stands alone at its name.
         let serves = |(site, shard): &Candidate<'_>| {
-            shard.health == ShardHealth::Healthy && usable(shard) && self.sites.takes_clients(site)
+            shard.health == ShardHealth::Healthy && usable(shard) && self.asker.sites.takes_clients(site)
         };
         let mut serving = in_order().filter(serves).peekable();
         let target = name.fallback.target();
@@ -93,7 +95,7 @@ impl<'a> Chooser<'a> {
         let chosen = if open {
             // No alias can follow, so each type may come from another site: a site with IPv6 alone must
             // not leave the IPv4 clients with nothing.
-            let active = in_order().filter(|(site, _)| !self.sites.drained(site));
+            let active = in_order().filter(|(site, _)| !self.asker.sites.drained(site));
             serving.chain(active).chain(in_order()).find(fits)
         } else if anybody {
             serving.find(fits)
@@ -103,7 +105,11 @@ impl<'a> Chooser<'a> {
         };
         if trace.listens() {
             let good = chosen.as_ref().is_some_and(serves);
-            self.tell(in_order(), usable, chosen.map(|(site, _)| (site, good)), trace);
+            let why_not = |candidate: Candidate<'_>| {
+                let (site, shard) = candidate;
+                (!(serves(&candidate) && fits(&candidate))).then(|| self.why_not(site, shard, usable(shard)))
+            };
+            self.tell(in_order(), why_not, chosen.as_slice(), good, trace);
         }
         match (chosen, fallback) {
             (None, Some(target)) => Choice::Fallback(target.clone()),
@@ -116,42 +122,54 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    /// Tells who was passed over and who was chosen: before a site that serves those that are nearer, and
-    /// before one that is only left all the others, none of which serves.
-    fn tell(
+    /// Tells who was passed over, who was chosen, and who would be next. Where the chosen are only the best
+    /// that is left, all the others are passed over, since none serves. `why_not` gives nothing for a site that
+    /// would do.
+    pub(super) fn tell(
         &self,
         in_order: impl Iterator<Item = Candidate<'a>>,
-        usable: impl Fn(&Shard) -> bool,
-        chosen: Option<(&SiteName, bool)>,
+        why_not: impl Fn(Candidate<'a>) -> Option<PassedOver>,
+        chosen: &[Candidate<'a>],
+        serves: bool,
         trace: &mut impl Trace,
     ) {
-        let mut internal = false;
+        let (from, _) = self.asker.position();
+        let distance_km = |site: &SiteName| self.asker.distance_km(from, site);
+        let (mut left, mut reserve) = (chosen.len(), Vec::new());
         for (site, shard) in in_order {
-            if chosen.is_some_and(|(other, _)| other == site) {
-                internal = self.internal.contains(site) && !shard.internal.is_empty();
-                if chosen.is_some_and(|(_, serves)| serves) {
-                    break;
-                }
-                continue;
+            if chosen.iter().any(|(other, _)| *other == site) {
+                left -= 1;
+            } else if left > 0 || !serves {
+                trace.step(|| Step::PassedOver {
+                    site: site.clone(),
+                    distance_km: distance_km(site),
+                    why: why_not((site, shard)).unwrap_or(PassedOver::NoSuchType),
+                });
+            } else {
+                reserve.push((site, shard));
             }
-            trace.step(|| Step::PassedOver {
-                site: site.clone(),
-                why: self.why_not(site, shard, usable(shard)),
+        }
+        for (site, shard) in chosen {
+            trace.step(|| Step::Chosen {
+                site: (*site).clone(),
+                distance_km: distance_km(site),
+                serves,
+                internal: self.internal.contains(site) && !shard.internal.is_empty(),
             });
         }
-        if let Some((site, serves)) = chosen {
-            trace.step(|| Step::Chosen {
+        for (site, shard) in reserve {
+            trace.step(|| Step::InReserve {
                 site: site.clone(),
-                serves,
-                internal,
+                distance_km: distance_km(site),
+                why: why_not((site, shard)),
             });
         }
     }
 
-    fn why_not(&self, site: &SiteName, shard: &Shard, usable: bool) -> PassedOver {
-        if self.sites.drained(site) {
+    pub(super) fn why_not(&self, site: &SiteName, shard: &Shard, usable: bool) -> PassedOver {
+        if self.asker.sites.drained(site) {
             PassedOver::Drained
-        } else if !self.sites.takes_clients(site) {
+        } else if !self.asker.sites.takes_clients(site) {
             PassedOver::Dead
         } else if let ShardHealth::Unhealthy(reason) = &shard.health {
             PassedOver::Unhealthy(reason.clone())
@@ -175,20 +193,28 @@ impl<'a> Chooser<'a> {
         types
     }
 
-    /// Whether not all of the name's sites serve. A drained site is nobody's trouble.
+    /// Whether not all of the name's sites serve. A drained site is nobody's trouble, nor is one
+    /// that the policy does not name.
     pub(super) fn degraded(&self, routed: &Routed) -> bool {
         let shards = &routed.name.shards;
-        let down = || self.sites.down().iter().any(|site| shards.contains_key(site));
+        let policy = routed.name.policy.as_deref();
+        let named = |site: &SiteName| policy.is_none_or(|policy| policy.names(site));
+        let mut down = self.asker.sites.down().iter();
+        let mut down = || down.any(|site| shards.contains_key(site) && named(site));
         let unhealthy = || {
-            shards
-                .iter()
-                .any(|(site, shard)| !shard.serves() && !self.sites.drained(site))
+            let mut all = shards.iter();
+            all.any(|(site, shard)| !shard.serves() && !self.asker.sites.drained(site) && named(site))
         };
         (!routed.settled && unhealthy()) || down()
     }
 
     /// What a site answers under a name, of one type, to this client.
-    fn data(&self, name: &RoutedName, (site, shard): Candidate<'_>, record_type: RecordType) -> Vec<RecordData> {
+    pub(super) fn data(
+        &self,
+        name: &RoutedName,
+        (site, shard): Candidate<'_>,
+        record_type: RecordType,
+    ) -> Vec<RecordData> {
         data_of(name, shard, record_type, self.internal.contains(site))
     }
 }
@@ -209,7 +235,7 @@ pub(super) fn data_of(name: &RoutedName, shard: &Shard, record_type: RecordType,
 }
 
 /// Whether a site has data of that type, whoever asks.
-fn has(name: &RoutedName, shard: &Shard, record_type: RecordType) -> bool {
+pub(super) fn has(name: &RoutedName, shard: &Shard, record_type: RecordType) -> bool {
     match (&shard.data, record_type) {
         (ShardData::Addresses(_), RecordType::A | RecordType::Aaaa) => {
             addresses(shard, name, record_type, false).next().is_some()
@@ -222,7 +248,7 @@ fn has(name: &RoutedName, shard: &Shard, record_type: RecordType) -> bool {
 
 /// Whether there is a type that this shard answers. Its IPv6 addresses do not count when the name's
 /// are not answered.
-fn answerable(shard: &Shard, name: &RoutedName) -> bool {
+pub(crate) fn answerable(shard: &Shard, name: &RoutedName) -> bool {
     match &shard.data {
         ShardData::Addresses(addresses) => addresses.iter().any(|address| address.is_ipv4() || name.ipv6),
         ShardData::Services(services) => !services.is_empty(),
@@ -231,7 +257,7 @@ fn answerable(shard: &Shard, name: &RoutedName) -> bool {
 
 /// The addresses of one family: the internal ones for those who are told them, if there are any and
 /// there are public ones that they stand in for.
-fn addresses<'a>(
+pub(crate) fn addresses<'a>(
     shard: &'a Shard,
     name: &RoutedName,
     record_type: RecordType,
@@ -252,7 +278,7 @@ fn addresses<'a>(
 
 /// The HTTPS record of a site: the owner name itself, with the addresses as hints (RFC 9460 section
 /// 7.3), so that a client can connect before its questions for addresses are answered.
-fn https(service: &HttpsService, name: &RoutedName, shard: &Shard, internal: bool) -> RecordData {
+pub(crate) fn https(service: &HttpsService, name: &RoutedName, shard: &Shard, internal: bool) -> RecordData {
     let mut parameters: BTreeMap<u16, Arc<[u8]>> = BTreeMap::new();
     let mut put = |key, value: Vec<u8>| {
         if !value.is_empty() {

@@ -6,8 +6,9 @@
 use std::net::Ipv4Addr;
 
 use super::choose::Chooser;
+use crate::policy::Asker;
 use crate::zone::node::Node;
-use crate::{DnsName, RecordSet, RecordType, Snapshot, Zone};
+use crate::{Client, DnsName, RecordSet, RecordType, Snapshot, Zone};
 
 /// The types at a node that answers for a name, sorted, without those that the signer adds.
 pub(super) fn types_of<'a>(
@@ -33,10 +34,11 @@ pub(crate) fn types_present(snapshot: &Snapshot, zone: &Zone, name: &DnsName) ->
     let Some(node) = zone.node(name) else {
         return Vec::new();
     };
-    types_of(zone, name, node, || Chooser {
-        sites: snapshot.sites(),
-        class: snapshot.classes().lookup(zone.apex(), Ipv4Addr::UNSPECIFIED.into()).0,
-        default_order: snapshot.classes().default_order(),
-        internal: &[],
+    types_of(zone, name, node, || {
+        let client = Client::at(Ipv4Addr::UNSPECIFIED.into());
+        Chooser {
+            asker: Asker::of(snapshot, zone.apex(), client),
+            internal: &[],
+        }
     })
 }

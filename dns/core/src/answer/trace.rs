@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::Answer;
 use crate::geo::PositionSource;
-use crate::{ClassOrigin, DnsName, NetworkOwner, RankedSite, RecordType, SiteName};
+use crate::policy::PolicyDecision;
+use crate::{ClassOrigin, DnsName, NetworkOwner, RecordType, SiteName};
 
 /// Listens to the steps of an answer.
 pub trait Trace {
@@ -57,6 +58,8 @@ pub struct Explanation {
 pub enum PassedOver {
     /// The operator drained it.
     Drained,
+    /// No branch of the policy names it.
+    NotNamed,
     /// Probes found its data path dead.
     Dead,
     /// It is unhealthy for this name, and why.
@@ -96,13 +99,22 @@ pub enum Step {
         address: IpAddr,
         /// How its order of sites was found.
         origin: ClassOrigin,
-        /// The sites that are nearest to it; all others follow by weight.
-        nearest: Vec<RankedSite>,
+    },
+    /// One policy of the name's tree was consulted.
+    Policy {
+        /// How many policies are around it.
+        depth: usize,
+        /// The policy, if it has a name of its own.
+        name: Option<String>,
+        /// What it decided.
+        decision: PolicyDecision,
     },
     /// A site was passed over.
     PassedOver {
         /// The site.
         site: SiteName,
+        /// Kilometres from the client, if both places are known.
+        distance_km: Option<u32>,
         /// Why.
         why: PassedOver,
     },
@@ -110,10 +122,21 @@ pub enum Step {
     Chosen {
         /// The site.
         site: SiteName,
+        /// Kilometres from the client, if both places are known.
+        distance_km: Option<u32>,
         /// Whether it is healthy, alive and active, or only the best that is left.
         serves: bool,
         /// Whether the client is told its internal addresses.
         internal: bool,
+    },
+    /// A site was not needed: it would be next.
+    InReserve {
+        /// The site.
+        site: SiteName,
+        /// Kilometres from the client, if both places are known.
+        distance_km: Option<u32>,
+        /// Why it would be passed over too.
+        why: Option<PassedOver>,
     },
     /// No site of the name serves.
     NoneServes(DnsName),
@@ -142,6 +165,7 @@ impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drained => f.write_str("drained by the operator"),
+            Self::NotNamed => f.write_str("its policy does not name it"),
             Self::Dead => f.write_str("its data path is dead"),
             Self::Unhealthy(reason) => write!(f, "unhealthy: {reason}"),
             Self::Nothing => f.write_str("has nothing to answer"),
@@ -181,12 +205,12 @@ impl fmt::Display for ClassOrigin {
     }
 }
 
-impl fmt::Display for RankedSite {
+/// A distance in brackets, if there is one.
+struct Away(Option<u32>);
+
+impl fmt::Display for Away {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.distance_km {
-            Some(distance) => write!(f, "{} ({distance} km)", self.site),
-            None => write!(f, "{}", self.site),
-        }
+        self.0.map_or(Ok(()), |distance| write!(f, " ({distance} km)"))
     }
 }
 
@@ -198,22 +222,30 @@ impl fmt::Display for Step {
             Self::Wildcard(source) => write!(f, "it does not exist; wildcard {source} stands in"),
             Self::Delegation(cut) => write!(f, "{cut} is delegated to other name servers"),
             Self::Static { name, record_type } => write!(f, "static {record_type} records of {name} answer"),
-            Self::Class {
-                address,
-                origin,
-                nearest,
-            } => {
-                write!(f, "client {address} {origin}")?;
-                for (index, site) in nearest.iter().enumerate() {
-                    write!(f, "{} {site}", if index == 0 { "; nearest:" } else { "," })?;
+            Self::Class { address, origin } => write!(f, "client {address} {origin}"),
+            Self::Policy { depth, name, decision } => {
+                let indent = 2 * depth;
+                match name {
+                    Some(name) => write!(f, "{:indent$}policy {name}: {decision}", ""),
+                    None => write!(f, "{:indent$}policy: {decision}", ""),
                 }
-                Ok(())
             }
-            Self::PassedOver { site, why } => write!(f, "site {site} is passed over: {why}"),
-            Self::Chosen { site, serves, internal } => {
+            Self::PassedOver { site, distance_km, why } => {
+                write!(f, "site {site}{} is passed over: {why}", Away(*distance_km))
+            }
+            Self::Chosen {
+                site,
+                distance_km,
+                serves,
+                internal,
+            } => {
                 let which = if *internal { ", internal addresses" } else { "" };
                 let left = if *serves { "" } else { " as the best that is left" };
-                write!(f, "site {site} is chosen{left}{which}")
+                write!(f, "site {site}{} is chosen{left}{which}", Away(*distance_km))
+            }
+            Self::InReserve { site, distance_km, why } => {
+                write!(f, "site {site}{} is in reserve", Away(*distance_km))?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ", but {why}"))
             }
             Self::NoneServes(name) => write!(f, "no site of {name} serves"),
             Self::Degraded { from, to } => write!(f, "not all sites serve: TTL {to} s instead of {from} s"),

@@ -2,11 +2,12 @@
 
 use super::additional::{addresses_of_targets, target};
 use super::choose::{Choice, Chooser};
-use super::depends::depends;
+use super::depends::scope;
 use super::present::types_of;
 use super::trace::{Step, Trace};
 use super::{Answer, Finding, FindingKind, MAX_ALIASES, Outcome, Question};
 use crate::dnssec::Denial;
+use crate::policy::Asker;
 use crate::zone::Found;
 use crate::zone::node::{Node, Routed, is_routed_type};
 use crate::{Client, DnsName, RecordData, RecordSet, RecordType, SiteName, Snapshot, Zone};
@@ -35,9 +36,9 @@ pub(super) struct Walk<'a, T> {
     question: &'a Question,
     client: Client<'a>,
     trace: &'a mut T,
-    /// How the client's sites are chosen, and the scopes of its class and of its view; made when the
-    /// first routed name of a zone is met, since zones may have networks of their own.
-    chooser: Option<(&'a DnsName, (Chooser<'a>, u8, u8))>,
+    /// How the client's sites are chosen, and the scope of its view; made when the first
+    /// routed name of a zone is met, since zones may have networks of their own.
+    chooser: Option<(&'a DnsName, (Chooser<'a>, u8))>,
     reply: Answer,
 }
 
@@ -57,6 +58,10 @@ impl<'a, T: Trace> Walk<'a, T> {
         let asked = self.question.record_type;
         let mut name = self.question.name.clone();
         let Some(mut zone) = self.snapshot.zone_for(&name, asked) else {
+            if !self.snapshot.zones_known() {
+                self.trace.step(|| Step::NotKnownYet(name));
+                return Answer::of(Outcome::ServFail);
+            }
             self.trace.step(|| Step::NotOurs(name));
             return Answer::of(Outcome::Refused);
         };
@@ -98,6 +103,9 @@ impl<'a, T: Trace> Walk<'a, T> {
     }
 
     fn look_up(&mut self, zone: &'a Zone, name: &DnsName) -> Next {
+        if zone.keys_awaited() {
+            return Next::Unknown;
+        }
         match zone.find(name, self.question.record_type) {
             Found::Exact(node) => self.at_node(zone, name, node, Place::default()),
             Found::Wildcard { source, encloser, node } => {
@@ -204,20 +212,12 @@ impl<'a, T: Trace> Walk<'a, T> {
         (routed, may_alias, wanted): (&'a Routed, bool, RecordType),
         place: Place,
     ) -> Next {
-        let (chooser, class_scope, view_scope) = self.chooser(zone);
-        let depends = depends(self.snapshot, routed);
-        let own = if depends.on_class { class_scope } else { 0 };
-        let view = if depends.on_view { view_scope } else { 0 };
-        self.reply.scope = self.reply.scope.max(own).max(view);
-        self.trace.step(|| {
-            let (classes, sites) = (self.snapshot.classes(), self.snapshot.sites());
-            let (origin, nearest) = classes.explain(zone.apex(), &self.client, sites);
-            let address = self.client.address();
-            Step::Class {
-                address,
-                origin,
-                nearest,
-            }
+        let (chooser, view_scope) = self.chooser(zone);
+        let scope = scope(self.snapshot, routed, chooser.asker, view_scope);
+        self.reply.scope = self.reply.scope.max(scope);
+        self.trace.step(|| Step::Class {
+            address: self.client.address(),
+            origin: chooser.asker.class_origin(),
         });
         let (data, next) = match chooser.choose(routed, may_alias, wanted, self.trace) {
             Choice::Data(data) if data.is_empty() => return self.no_data(zone, name, node, place),
@@ -333,20 +333,13 @@ impl<'a, T: Trace> Walk<'a, T> {
         });
     }
 
-    fn chooser(&mut self, zone: &'a Zone) -> (Chooser<'a>, u8, u8) {
+    fn chooser(&mut self, zone: &'a Zone) -> (Chooser<'a>, u8) {
         if let Some((_, made)) = self.chooser.filter(|(apex, _)| *apex == zone.apex()) {
             return made;
         }
-        let classes = self.snapshot.classes();
-        let (class, class_scope) = classes.of(zone.apex(), &self.client);
         let (internal, view_scope): (&[SiteName], u8) = self.snapshot.views().lookup(&self.client);
-        let chooser = Chooser {
-            sites: self.snapshot.sites(),
-            class,
-            default_order: classes.default_order(),
-            internal,
-        };
-        let made = (chooser, class_scope, view_scope);
+        let asker = Asker::of(self.snapshot, zone.apex(), self.client);
+        let made = (Chooser { asker, internal }, view_scope);
         self.chooser = Some((zone.apex(), made));
         made
     }

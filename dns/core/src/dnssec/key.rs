@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::DnsName;
@@ -17,7 +19,7 @@ const PROTOCOL: u8 = 3;
 const SHA_256: u8 = 2;
 
 /// What keys sign with. The two that RFC 8624 recommends for new zones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256 (RFC 6605): every validator knows it.
     #[default]
@@ -47,7 +49,7 @@ impl fmt::Display for Algorithm {
 }
 
 /// A public key of a zone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DnsKey {
     /// The SEP flag: a key-signing key (flags 257 instead of 256).
     pub secure_entry_point: bool,
@@ -87,6 +89,26 @@ impl DnsKey {
         data.extend(ds_digest(owner, &self.data()));
         data
     }
+
+    /// Its DNSKEY record as a line of a zone file, for trust anchors.
+    pub fn dnskey_line(&self, owner: &DnsName) -> String {
+        let owner = owner.as_str().trim_end_matches('.');
+        let flags = if self.secure_entry_point { 257 } else { 256 };
+        let (algorithm, key) = (self.algorithm.number(), BASE64.encode(&self.public_key));
+        format!("{owner}. IN DNSKEY {flags} {PROTOCOL} {algorithm} {key}")
+    }
+
+    /// Its DS record as a line of a zone file, which registrars and parents take.
+    pub fn ds_line(&self, owner: &DnsName) -> String {
+        let digest = ds_digest(owner, &self.data());
+        let hex: String = digest.iter().map(|octet| format!("{octet:02X}")).collect();
+        let owner = owner.as_str().trim_end_matches('.');
+        format!(
+            "{owner}. IN DS {} {} {SHA_256} {hex}",
+            self.tag(),
+            self.algorithm.number()
+        )
+    }
 }
 
 /// SHA-256 over a name and the data of its DNSKEY (RFC 4034 section 5.1.4).
@@ -99,7 +121,7 @@ pub fn ds_digest(owner: &DnsName, key: &[u8]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use data_encoding::{BASE64, HEXLOWER};
+    use data_encoding::HEXLOWER;
 
     use super::*;
 
@@ -122,6 +144,7 @@ mod tests {
                 "3aa5ab37efce57f737fc1627013fee07bdf241bd10f3b1964ab55c78e79a304b",
             ),
         ] {
+            let text = key;
             let key = DnsKey {
                 secure_entry_point: true,
                 algorithm,
@@ -130,6 +153,10 @@ mod tests {
             let owner = DnsName::parse(owner).expect("a name");
             assert_eq!(key.tag(), tag);
             assert_eq!(HEXLOWER.encode(&ds_digest(&owner, &key.data())), digest);
+            let line = format!("{owner} IN DS {tag} {} 2 {}", algorithm.number(), digest.to_uppercase());
+            assert_eq!(key.ds_line(&owner), line);
+            let line = format!("{owner} IN DNSKEY 257 3 {} {text}", algorithm.number());
+            assert_eq!(key.dnskey_line(&owner), line);
             assert_eq!(
                 key.ds(&owner)[..4],
                 [tag.to_be_bytes()[0], tag.to_be_bytes()[1], algorithm.number(), 2]

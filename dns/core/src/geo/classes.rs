@@ -15,11 +15,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use super::GeoDatabase;
 use super::blocks::Blocks;
 use super::database::Block;
-use super::{GeoDatabase, Place};
 use crate::site::{Direction, default_order};
 use crate::{ClientClass, Location, SiteName, Sites};
 
@@ -46,14 +46,16 @@ pub struct GeoClasses {
     ipv6: Blocks<u16, u16>,
 }
 
-impl Default for GeoClasses {
-    /// Without a database: nobody's place is known.
-    fn default() -> Self {
-        Self::compile(Arc::default(), &Sites::default(), NEAREST_SITES)
-    }
-}
-
 impl GeoClasses {
+    /// Without a database: nobody's place is known. Made once, since every snapshot begins with it.
+    pub fn unknown() -> Arc<Self> {
+        static UNKNOWN: LazyLock<Arc<GeoClasses>> = LazyLock::new(|| {
+            let nobody = GeoClasses::compile(Arc::default(), &Sites::default(), NEAREST_SITES);
+            Arc::new(nobody)
+        });
+        UNKNOWN.clone()
+    }
+
     /// Compiles them. `nearest` is how many sites a class has; should there be more than 65,536 classes, which
     /// takes hundreds of sites, it is lowered until there are not.
     pub fn compile(database: Arc<GeoDatabase>, sites: &Sites, nearest: usize) -> Self {
@@ -214,37 +216,5 @@ impl Search {
         self.ranks.clear();
         self.ranks.extend(self.found.iter().take(count).map(|(_, rank)| *rank));
         &self.ranks
-    }
-}
-
-impl GeoClasses {
-    /// A table of what a rule makes of each place, for rules by country, continent, subdivision or network
-    /// operator: as compact as the classes, and with scopes as wide as the results allow.
-    pub fn by_place(database: &GeoDatabase, mut result: impl FnMut(&Place) -> u16) -> PlaceResults {
-        let results: Vec<u16> = database.places().iter().map(&mut result).collect();
-        PlaceResults {
-            ipv4: database.ipv4.map(|place| results[place.index()]),
-            ipv6: database.ipv6.map(|place| results[place.index()]),
-        }
-    }
-}
-
-/// Every address to what a rule makes of its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlaceResults {
-    ipv4: Blocks<u8, u16>,
-    ipv6: Blocks<u16, u16>,
-}
-
-impl PlaceResults {
-    /// The result of an address, and the scope prefix length (in the address's own family) within which all
-    /// clients have it.
-    pub fn lookup(&self, address: IpAddr) -> (u16, u8) {
-        let (address, mapping) = crate::ranges::canonical(address);
-        let (result, scope) = match Block::of(address) {
-            Block::V4(block) => self.ipv4.lookup(block),
-            Block::V6(block) => self.ipv6.lookup(block),
-        };
-        (result, scope + mapping)
     }
 }

@@ -1,8 +1,8 @@
 //! Small random fleets.
 //!
 //! Three sites with random state and networks, four names in a chain of fall-backs with random addresses
-//! and health. [`full_snapshot`] adds internal addresses and networks, host names, TLS, and static
-//! records that alias, delegate and stand in for the names; [`any_snapshot`] has none of these.
+//! and health. [`full_snapshot`] adds internal addresses and networks, host names, TLS, policies with places of
+//! clients, and static records that alias, delegate and stand in for the names; [`any_snapshot`] has none of these.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,11 +10,13 @@ use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 use meridian_dns_core::{
-    Client, ClientSubnet, DnsName, Fallback, HttpsService, Liveness, NameChange, Question, RecordType, RoutedName,
-    Shard, ShardData, ShardHealth, Site, SiteName, Snapshot, Soa, StaticRecords, Traffic, WhenNoneHealthy, Zone,
+    Client, ClientNetwork, ClientSubnet, DnsName, Fallback, HttpsService, Liveness, NameChange, NetworkOwner, Question,
+    RecordType, RoutedName, Shard, ShardData, ShardHealth, Site, SiteName, Snapshot, Soa, StaticRecords, Traffic,
+    WhenNoneHealthy, Zone,
 };
 use proptest::prelude::*;
 
+use super::policies::{any_location, any_places, any_policy, placed};
 use super::record;
 
 pub(crate) const SITES: [&str; 3] = ["a", "b", "c"];
@@ -90,11 +92,12 @@ fn any_name(level: usize) -> impl Strategy<Value = RoutedName> {
             fallback,
             ipv6,
             https: None,
+            policy: None,
         }
     })
 }
 
-fn any_network() -> impl Strategy<Value = IpNet> {
+pub(crate) fn any_network() -> impl Strategy<Value = IpNet> {
     (any::<u32>(), 0_u8..=32).prop_map(|(bits, length)| {
         IpNet::new(Ipv4Addr::from(bits & 0xc0c0_0003).into(), length)
             .expect("a network")
@@ -110,11 +113,12 @@ fn any_site(full: bool) -> impl Strategy<Value = Site> {
         0_u32..3,
         any::<bool>(),
         any::<bool>(),
+        any_location(),
     )
-        .prop_map(|(networks, internal_networks, weight, dead, drained)| Site {
+        .prop_map(|(networks, internal_networks, weight, dead, drained, location)| Site {
             region: String::new(),
             zones: Vec::new(),
-            location: None,
+            location,
             networks,
             internal_networks,
             weight,
@@ -181,11 +185,14 @@ pub(crate) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
         .prop_map(|(sites, names, complete)| snapshot_of(sites, names, complete, Vec::new()))
 }
 
-/// A name with internal addresses, host names and TLS here and there. Internal addresses are in
+/// A name with internal addresses, host names, TLS and policies here and there. Internal addresses are in
 /// 172.16.0.0/12 and fd00::/8, with the site's number where the public ones have it.
 fn full_name(level: usize) -> impl Strategy<Value = RoutedName> {
     let extra = prop::collection::vec((0_u8..3, 0_u8..2, any::<bool>()), SITES.len());
-    (any_name(level), extra, prop::option::of(0_u8..3), any::<bool>()).prop_map(|(mut routed, extra, hosts, tls)| {
+    let policy = prop::option::of(any_policy());
+    let all = (any_name(level), extra, prop::option::of(0_u8..3), any::<bool>(), policy);
+    all.prop_map(|(mut routed, extra, hosts, tls, policy)| {
+        routed.policy = policy;
         for (site_name, shard) in &mut routed.shards {
             let index = SITES
                 .iter()
@@ -239,8 +246,21 @@ pub(crate) fn full_snapshot() -> impl Strategy<Value = Snapshot> {
         names(true),
         prop::bool::weighted(0.8),
         records,
+        (any_places(), 1_usize..4),
+        prop::collection::vec(any_client_network(), 0..3),
     )
-        .prop_map(|(sites, names, complete, records)| snapshot_of(sites, names, complete, records))
+        .prop_map(|(sites, names, complete, records, (places, nearest), networks)| {
+            let snapshot = snapshot_of(sites, names, complete, records);
+            let zone = snapshot.zone(&name("example.test")).expect("the zone");
+            let zone = Zone::clone(zone).with_networks(networks.into());
+            placed(snapshot.with_zone(zone), &places, nearest)
+        })
+}
+
+fn any_client_network() -> impl Strategy<Value = ClientNetwork> {
+    let site = prop::sample::select(SITES.to_vec()).prop_map(|name| NetworkOwner::Site(SiteName::new(name)));
+    let region = Just(NetworkOwner::Region("us-east-1".to_owned()));
+    (any_network(), prop_oneof![site, region]).prop_map(|(network, nearest_to)| ClientNetwork { network, nearest_to })
 }
 
 /// With or without an option, trusted or not, sometimes at a listener of a site.
@@ -251,11 +271,14 @@ pub(crate) fn any_client() -> impl Strategy<Value = Client<'static>> {
         trusted,
     });
     let site = prop::option::weighted(0.2, 0..SITES.len()).prop_map(|site| site.map(|site| &LISTENERS[site]));
-    (any_address(), prop::option::weighted(0.7, subnet), site).prop_map(|(source, subnet, site)| Client {
-        source,
-        subnet,
-        site,
-    })
+    (any_address(), prop::option::weighted(0.7, subnet), site, any::<u32>()).prop_map(
+        |(source, subnet, site, rotation)| Client {
+            rotation,
+            source,
+            subnet,
+            site,
+        },
+    )
 }
 
 pub(crate) fn any_address() -> impl Strategy<Value = IpAddr> {

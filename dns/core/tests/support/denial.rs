@@ -20,6 +20,7 @@ pub(crate) fn dnssec(denial: Denial) -> Arc<Dnssec> {
         public_key: [7; 32].into(),
     };
     Arc::new(Dnssec {
+        delete_ds: false,
         key_ttl: 3600,
         keys: vec![ZoneKey {
             key,

@@ -10,15 +10,17 @@
 
 pub(crate) mod arbitrary;
 pub(crate) mod denial;
+pub(crate) mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use meridian_dns_core::dnssec::Denial;
 use meridian_dns_core::{
-    Answer, Client, ClientSubnet, DnsName, Fallback, FindingKind, HttpsService, Liveness, Location, Mx, NameChange,
-    NameServer, Opaque, Outcome, Question, RecordData, RecordSet, RecordType, RoutedName, Shard, ShardData,
-    ShardHealth, Site, SiteName, Snapshot, Soa, Srv, StaticRecords, Svcb, Traffic, WhenNoneHealthy, Zone, answer,
+    Answer, Client, ClientKey, ClientSubnet, DnsName, Fallback, FindingKind, HttpsService, Liveness, Location, Mx,
+    NameChange, NameServer, Opaque, Outcome, Policy, PolicyError, PolicyTree, Question, RecordData, RecordSet,
+    RecordType, RoutedName, Shard, ShardData, ShardHealth, Site, SiteName, Snapshot, Soa, Srv, StaticRecords, Svcb,
+    Traffic, WhenNoneHealthy, Zone, answer,
 };
 
 /// Name, client network, internal network, place.
@@ -29,7 +31,7 @@ const SITES: [(&str, &str, &str, (f64, f64)); 3] = [
 ];
 
 /// What a test says about the fleet before it asks.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct World {
     names: BTreeMap<DnsName, RoutedName>,
     dead: BTreeSet<String>,
@@ -97,6 +99,7 @@ impl World {
                 fallback,
                 ipv6,
                 https: None,
+                policy: None,
             },
         );
         self
@@ -116,6 +119,21 @@ impl World {
     /// The name has another TTL.
     pub(crate) fn ttl(self, name: &str, ttl: u32) -> Self {
         self.change(name, |routed| routed.ttl = ttl)
+    }
+
+    /// The name has a policy.
+    pub(crate) fn policy(self, name: &str, tree: &PolicyTree) -> Self {
+        self.compiled(name, Policy::compile(tree, ClientKey::default(), false))
+    }
+
+    /// The name has a policy, and its clients stick.
+    pub(crate) fn sticky(self, name: &str, tree: &PolicyTree) -> Self {
+        self.compiled(name, Policy::compile(tree, ClientKey::default(), true))
+    }
+
+    fn compiled(self, name: &str, policy: Result<Policy, PolicyError>) -> Self {
+        let policy = Some(Arc::new(policy.expect("a good policy")));
+        self.change(name, |routed| routed.policy = policy)
     }
 
     /// The name is a host with TLS.
@@ -327,6 +345,7 @@ pub(crate) fn client(text: &str) -> Client<'static> {
         source,
         subnet,
         site: site.map(|name| &*Box::leak(Box::new(SiteName::new(name)))),
+        rotation: 0,
     }
 }
 

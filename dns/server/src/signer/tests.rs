@@ -38,6 +38,7 @@ fn zone(keys: &[&SigningKey]) -> Zone {
         wants_ds: false,
     });
     let dnssec = Dnssec {
+        delete_ds: false,
         key_ttl: 60,
         keys: keys.collect(),
         denial: Denial::Compact,

@@ -143,6 +143,7 @@ fn dnssec(apex: &DnsName, denial: Denial, signer: &Signer) -> Arc<Dnssec> {
     };
     signer.install(apex, vec![key]);
     Arc::new(Dnssec {
+        delete_ds: false,
         key_ttl: 60,
         keys: vec![public],
         denial,
@@ -194,6 +195,7 @@ fn routed(block: &Block<'_>, text: &str) -> Result<RoutedName, Problem> {
         fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
         ipv6: false,
         https: None,
+        policy: None,
     };
     for word in words {
         match word.split_once('=') {

@@ -105,6 +105,7 @@ fn ask(world: &Snapshot, settings: &Settings, limiter: Option<&RateLimiter>, pac
         snapshot: world,
         settings,
         limiter,
+        transfers: None,
         signer: None,
     };
     let mut out = Vec::new();

@@ -54,6 +54,7 @@ impl<'a> Asking<'a> {
             snapshot: self.snapshot,
             settings: &self.settings,
             limiter: Some(&self.limiter),
+            transfers: None,
             signer: None,
         };
         let mut out = Vec::new();
@@ -103,6 +104,7 @@ fn with_a_view() -> Snapshot {
         fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
         ipv6: false,
         https: None,
+        policy: None,
     }));
     let zone = fleet.zone(&name("example.test")).expect("the zone").with([&web], 7);
     fleet.with_sites(sites).with_zone(zone)

@@ -327,6 +327,7 @@ fn compact_denials_count_as_negatives_of_their_zone() {
         snapshot: &snapshot,
         settings: &settings,
         limiter: Some(&limiter),
+        transfers: None,
         signer: Some(&signer),
     };
     let arrival = Arrival {

@@ -112,6 +112,7 @@ fn routed(text: &str, here: u8, there: u8) -> NameChange {
         fallback: Fallback::Policy(WhenNoneHealthy::FailOpen),
         ipv6: false,
         https: None,
+        policy: None,
     }))
 }
 
@@ -176,6 +177,7 @@ impl Asked {
             snapshot: world,
             settings: &Settings::default(),
             limiter: None,
+            transfers: None,
             signer: None,
         };
         let mut out = Vec::new();
@@ -310,7 +312,7 @@ proptest! {
             now: Now { unix: 0, monotonic: Duration::ZERO },
             idle: None,
         };
-        let context = Context { snapshot: &world, settings: &Settings::default(), limiter: None, signer: None };
+        let context = Context { snapshot: &world, settings: &Settings::default(), limiter: None, transfers: None, signer: None };
         let mut out = Vec::new();
         if respond(&octets, &arrival, &context, &mut out).is_some() {
             prop_assert!(Message::from_vec(&out).is_ok());

@@ -31,6 +31,7 @@ fn flood(settings: &Settings, packet: &[u8], per_second: u64, seconds: u64) -> (
         snapshot: &snapshot,
         settings,
         limiter: Some(&limiter),
+        transfers: None,
         signer: None,
     };
     let (mut sent, mut received, mut answered, mut out) = (0, 0, 0, Vec::new());

@@ -204,6 +204,8 @@ impl Model {
                 host_names,
                 ttl,
                 https: None,
+                policy: None,
+                minimum_healthy_percent: None,
             },
         );
     }

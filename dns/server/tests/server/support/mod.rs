@@ -5,6 +5,8 @@
 //! a hundred addresses in each and `some` fifty, `own` is the same for everybody.
 
 pub(crate) mod packet;
+pub(crate) mod primary;
+pub(crate) mod secondary;
 pub(crate) mod signed;
 pub(crate) mod verify;
 
@@ -101,6 +103,7 @@ fn routed(text: &str, shards: &[(&str, ShardData)]) -> NameChange {
         fallback,
         ipv6: false,
         https: None,
+        policy: None,
     }))
 }
 

@@ -66,6 +66,7 @@ impl Keys {
                 wants_ds: *role != Role::Zsk,
             });
         Arc::new(Dnssec {
+            delete_ds: false,
             key_ttl: 60,
             keys: keys.collect(),
             denial,

@@ -31,7 +31,7 @@ pub(crate) fn types(section: &[Record]) -> Vec<String> {
     section.iter().map(of).collect()
 }
 
-fn octets(data: &RData) -> Vec<u8> {
+pub(crate) fn octets(data: &RData) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut encoder = BinEncoder::new(&mut octets);
     encoder.set_canonical_form(true);

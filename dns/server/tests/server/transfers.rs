@@ -1,0 +1,5 @@
+//! Zone transfers, as BIND, Knot and NSD take them and as `dig` sees them.
+
+mod compare;
+mod secondaries;
+mod tools;
