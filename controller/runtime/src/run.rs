@@ -21,6 +21,7 @@ use crate::admin::{self, Readiness};
 use crate::controller::{Controller, ControllerConfig};
 use crate::cookies;
 use crate::dns::DnsArgs;
+use crate::dns_settings::SettingsFile;
 use crate::keys::KeeperConfig;
 use crate::keys::folder::KeyFolder;
 use crate::lease::{Campaign, identity};
@@ -90,7 +91,11 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let nothing = || Snapshot::default().with_zones_known(false);
     let table = Table::new(saved.as_ref().map_or_else(nothing, |saved| saved.snapshot.clone()));
     let admin = admin::bind(args.admin).await?;
-    let dns = args.dns.config();
+    let settings_file = args.dns.settings_file();
+    let mut dns = args.dns.config();
+    let settings_file = settings_file
+        .map(|path| SettingsFile::load(path, &mut dns.settings))
+        .transpose()?;
     let signer = dns.signer.clone();
     let mut server = DnsServer::bind(dns, table.clone()).await?;
     let mut tasks = JoinSet::new();
@@ -100,6 +105,9 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
         saved: saved.is_some(),
     };
     tasks.spawn(admin::serve(admin, readiness));
+    if let Some(file) = settings_file {
+        tasks.spawn(file.follow(server.settings().clone()));
+    }
     let host = args.host.client().await?;
     tracing::info!(dns = ?server.addresses(), "running");
 
