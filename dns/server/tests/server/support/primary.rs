@@ -93,6 +93,7 @@ impl Primary {
         let public = key.public().clone();
         self.signer.install(apex, vec![key]);
         Dnssec {
+            delete_ds: false,
             key_ttl: 300,
             keys: vec![ZoneKey {
                 key: public,
