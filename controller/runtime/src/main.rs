@@ -8,6 +8,7 @@ mod controller;
 mod cookies;
 mod demo;
 mod dns;
+mod dns_settings;
 mod dnssec;
 mod explain;
 mod host;

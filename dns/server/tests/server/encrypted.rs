@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::packet::{LIMIT, Packet};
+use crate::support::packet::{LIMIT, Packet, framed, read};
 use crate::support::start_with;
 
 /// Writes a new certificate and its key.
@@ -60,7 +60,8 @@ async fn serve(protocol: Protocol) -> Encrypted {
     }
 }
 
-fn client(root: &CertificateDer<'static>, protocol: &[u8]) -> rustls::ClientConfig {
+/// A client's side of TLS that trusts this root.
+pub(crate) fn client(root: &CertificateDer<'static>, protocol: &[u8]) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(root.clone()).expect("a root");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -82,11 +83,6 @@ async fn connect(server: &Encrypted, protocol: &[u8]) -> std::io::Result<TlsStre
     connector.connect(name, stream).await
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(message.len()).expect("short");
-    [&length.to_be_bytes(), message].concat()
-}
-
 /// A query that is padded a little.
 fn padded(name: &'static str, id: u16) -> Vec<u8> {
     let packet = Packet {
@@ -94,15 +90,6 @@ fn padded(name: &'static str, id: u16) -> Vec<u8> {
         ..Packet::ask(name)
     };
     packet.bytes(id)
-}
-
-async fn read<S: AsyncReadExt + Unpin>(stream: &mut S) -> Vec<u8> {
-    let read = async {
-        let mut reply = vec![0; usize::from(stream.read_u16().await.expect("a length"))];
-        stream.read_exact(&mut reply).await.expect("a message");
-        reply
-    };
-    tokio::time::timeout(LIMIT, read).await.expect("a reply in time")
 }
 
 fn answers(reply: &[u8]) -> usize {
