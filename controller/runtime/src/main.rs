@@ -39,7 +39,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Cross-cluster DNS and service discovery for Kubernetes.
 #[derive(Debug, Parser)]
-#[command(name = "meridian", version, about, disable_help_subcommand = true)]
+#[command(name = "meridian", version, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
