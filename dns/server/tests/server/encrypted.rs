@@ -22,7 +22,7 @@ use crate::support::packet::{LIMIT, Packet, framed, read};
 use crate::support::start_with;
 
 /// Writes a new certificate and its key.
-fn renew(directory: &Path) -> CertificateDer<'static> {
+pub(crate) fn renew(directory: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     // First the key, so that for a moment they do not belong together.
     std::fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).expect("written");
@@ -77,8 +77,17 @@ pub(crate) fn client(root: &CertificateDer<'static>, protocol: &[u8]) -> rustls:
 }
 
 async fn connect(server: &Encrypted, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
-    let connector = TlsConnector::from(Arc::new(client(&server.root, protocol)));
-    let stream = TcpStream::connect(server.address).await?;
+    connect_to(server.address, &server.root, protocol).await
+}
+
+/// A connection to a server with a certificate of this root.
+pub(crate) async fn connect_to(
+    server: SocketAddr,
+    root: &CertificateDer<'static>,
+    protocol: &[u8],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let connector = TlsConnector::from(Arc::new(client(root, protocol)));
+    let stream = TcpStream::connect(server).await?;
     let name = ServerName::try_from("localhost").expect("a name");
     connector.connect(name, stream).await
 }

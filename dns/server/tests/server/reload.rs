@@ -15,14 +15,12 @@ use meridian_dns_core::Liveness;
 use meridian_dns_core::dnssec::{Algorithm, Denial};
 use meridian_dns_server::{CertificateFiles, Listener, Protocol, RateLimits, Settings, Signer};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use crate::encrypted::client;
+use crate::encrypted::connect_to;
 use crate::support::packet::{LIMIT, Packet, framed, read};
 use crate::support::signed::{Fleet, Role};
 use crate::support::start_with;
@@ -117,13 +115,6 @@ async fn over_stream(mut stream: impl AsyncRead + AsyncWrite + Unpin, count: Arc
     }
 }
 
-async fn connect(server: SocketAddr, root: &CertificateDer<'static>) -> TlsStream<TcpStream> {
-    let connector = TlsConnector::from(Arc::new(client(root, b"dot")));
-    let stream = TcpStream::connect(server).await.expect("a connection");
-    let name = ServerName::try_from("localhost").expect("a name");
-    connector.connect(name, stream).await.expect("a handshake")
-}
-
 /// A connection for each query. Counts also the certificates that were seen.
 async fn over_new_connections(
     server: SocketAddr,
@@ -133,7 +124,7 @@ async fn over_new_connections(
 ) {
     let mut seen = Vec::new();
     loop {
-        let mut stream = connect(server, &root).await;
+        let mut stream = connect_to(server, &root, b"dot").await.expect("a handshake");
         let shown = stream.get_ref().1.peer_certificates().expect("a certificate")[0].clone();
         if !seen.contains(&shown) {
             seen.push(shown);
@@ -195,7 +186,7 @@ async fn settings_zones_keys_and_certificates_change_without_a_query_dropped() {
     clients.spawn(over_udp(plain, counts[0].clone()));
     let stream = TcpStream::connect(plain).await.expect("a connection");
     clients.spawn(over_stream(stream, counts[1].clone()));
-    let stream = connect(tls, &authority.root).await;
+    let stream = connect_to(tls, &authority.root, b"dot").await.expect("a handshake");
     clients.spawn(over_stream(stream, counts[2].clone()));
     let root = authority.root.clone();
     clients.spawn(over_new_connections(tls, root, counts[3].clone(), certificates.clone()));

@@ -62,6 +62,11 @@ fn unix() -> u64 {
 
 impl Primary {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// The same, with its configuration changed.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut ServerConfig)) -> Self {
         let table = Table::new(Snapshot::default());
         let mut config = ServerConfig::new([SocketAddr::from(([127, 0, 0, 1], 0))]);
         // One client asks for every name at once.
@@ -70,6 +75,7 @@ impl Primary {
             all: 1_000_000,
             burst: 1,
         };
+        change(&mut config);
         let (transfers, signer) = (config.transfers.clone(), config.signer.clone());
         transfers.store(Transfers {
             keys: [(name(KEY.0), key())].into(),
