@@ -18,6 +18,7 @@ use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, KeyTask, St
 use meridian_dns_core::Saved;
 use meridian_dns_server::{MasterFile, Table};
 use meridian_federation_api as api;
+use meridian_federation_core::transfer::Streams;
 use meridian_federation_core::{
     ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, Timestamp, probe_targets,
 };
@@ -32,6 +33,7 @@ use crate::lease::Leadership;
 use crate::member::{AFTER_A_BUG, ConnectionSpec, Member, MemberContext, ProbeOrder, SyncJob, receive};
 use crate::message::{HostEvent, MemberEvent, Message, StatusOf};
 use crate::status::{StatusJob, status_of, status_writer};
+use crate::transfers::{self, TransferConfig};
 
 /// Messages handled in one turn at most, so that a flood of events cannot keep a change from the answers.
 const TURN: usize = 256;
@@ -56,6 +58,8 @@ pub(crate) struct ControllerConfig {
     pub(crate) leadership: Leadership,
     /// Where keys of zones are kept and used.
     pub(crate) keys: KeeperConfig,
+    /// Where zones are given to secondaries.
+    pub(crate) transfers: TransferConfig,
 }
 
 /// What changed the answers.
@@ -137,6 +141,7 @@ struct Loop {
     host_jobs: mpsc::UnboundedSender<HostJob>,
     status_jobs: mpsc::UnboundedSender<StatusJob>,
     key_tasks: watch::Sender<Vec<KeyTask>>,
+    streams: watch::Sender<Streams>,
     changes: broadcast::Sender<Arc<Change>>,
     as_of: watch::Sender<Option<Timestamp>>,
     leads: bool,
@@ -175,6 +180,15 @@ impl Loop {
         tasks.spawn(tell_leadership(leadership.clone(), messages.clone()));
         let (key_tasks, tasks_of_keys) = watch::channel(Vec::new());
         tasks.spawn(keep(config.keys, tasks_of_keys, messages.clone()));
+        let (streams, of_zones) = watch::channel(Streams::default());
+        let table = config.table.clone();
+        tasks.spawn(transfers::keep(
+            config.transfers,
+            (config.host.clone(), table),
+            of_zones,
+            changes.subscribe(),
+            messages.clone(),
+        ));
         let mut sources = SelectAll::new();
         sources.push(receive(queue));
         let mut index =
@@ -205,6 +219,7 @@ impl Loop {
             host_jobs,
             status_jobs,
             key_tasks,
+            streams,
             changes,
             as_of,
             leads: false,
@@ -320,6 +335,7 @@ impl Loop {
                 }
             }
             Message::Keys(event) => self.index.keys(event),
+            Message::Streams(states) => self.index.stream_states(states),
             Message::StatusAgain(of) => {
                 self.write_status(of);
                 return;
@@ -427,6 +443,14 @@ impl Loop {
             };
             // Nobody may be listening.
             let _ = self.changes.send(Arc::new(change));
+        }
+        if dirty.zones {
+            let streams = self.index.streams();
+            self.streams.send_if_modified(|before| {
+                let differs = before != streams;
+                before.clone_from(streams);
+                differs
+            });
         }
         // The longest TTL of a zone may come from a name.
         if dirty.zones || !dirty.services.is_empty() {

@@ -22,6 +22,7 @@ mod shared_state;
 mod status;
 #[cfg(test)]
 mod testing;
+mod transfers;
 mod watch;
 
 use std::io::IsTerminal;

@@ -29,6 +29,7 @@ use crate::keys::folder::KeyFolder;
 use crate::lease::{Campaign, identity};
 use crate::saved::{self, SnapshotFile};
 use crate::shared_state::SharedState;
+use crate::transfers::TransferConfig;
 
 /// Namespace on the host for the leader's lease and what replicas share.
 pub(crate) const DEFAULT_NAMESPACE: &str = "meridian-system";
@@ -98,7 +99,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let settings_file = settings_file
         .map(|path| SettingsFile::load(path, &mut dns.settings))
         .transpose()?;
-    let signer = dns.signer.clone();
+    let (signer, transfers) = (dns.signer.clone(), dns.transfers.clone());
     let mut server = DnsServer::bind(dns, table.clone()).await?;
     let mut tasks = JoinSet::new();
     let readiness = Readiness {
@@ -122,9 +123,9 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let shared = SharedState::new(host.clone(), &args.namespace, campaign.leadership());
     cookies::start(&shared, server.settings().clone(), &mut tasks);
     let keys = KeeperConfig {
-        state: shared,
+        state: shared.clone(),
         folder: args.dnssec_keys.map(KeyFolder::new),
-        signer,
+        signer: signer.clone(),
     };
     let (leadership, given) = (campaign.leadership(), args.control_plane);
     let (stop, mut stopping) = watch::channel(false);
@@ -148,11 +149,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
             table: table.clone(),
             saved: saved.zip(file.as_ref().map(|file| file.max_age)),
             leadership,
+            transfers: TransferConfig {
+                state: shared,
+                signer,
+                transfers: transfers.clone(),
+            },
         });
         let as_of = controller.as_of();
         let saving = async {
             match file {
-                Some(file) => saved::keep(file, table, as_of, stopping).await,
+                Some(file) => saved::keep(file, table, transfers, as_of, stopping).await,
                 None => {
                     let _ = stopping.wait_for(|stop| *stop).await;
                 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use meridian_dns_core::{Saved, Snapshot};
-use meridian_dns_server::Table;
+use meridian_dns_server::{SharedTransfers, Table};
 use meridian_federation_core::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -81,10 +81,12 @@ impl SnapshotFile {
 }
 
 /// Keeps the file up to date until `stop` is true, and once more then. `as_of` tells of when the oldest part of
-/// the answers is; `None` is now.
+/// the answers is; `None` is now. Catalogs are left out: after a restart it is not known at once to whom alone
+/// they are answered.
 pub(crate) async fn keep(
     file: SnapshotFile,
     table: Table,
+    transfers: SharedTransfers,
     as_of: watch::Receiver<Option<Timestamp>>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -106,7 +108,11 @@ pub(crate) async fn keep(
             continue;
         }
         let time = as_of.borrow().unwrap_or_else(now);
-        let (of, content) = (file.clone(), snapshot.clone());
+        let hidden = transfers.hidden();
+        let content = hidden
+            .iter()
+            .fold(Snapshot::clone(&snapshot), |content, apex| content.without_zone(apex));
+        let of = file.clone();
         let result = tokio::task::spawn_blocking(move || of.store(&content, time)).await;
         let reason = match result {
             Ok(Ok(())) => None,
@@ -179,9 +185,10 @@ mod tests {
         let (_now, as_of) = watch::channel(None);
         let (stop, stopping) = watch::channel(true);
         let unknown = Table::new(Snapshot::default().with_zones_known(false));
-        keep(file.clone(), unknown, as_of.clone(), stopping.clone()).await;
+        let nobody = SharedTransfers::default;
+        keep(file.clone(), unknown, nobody(), as_of.clone(), stopping.clone()).await;
         assert!(!file.path.exists(), "a server that knows nothing writes nothing");
-        keep(file.clone(), Table::new(Snapshot::default()), as_of, stopping).await;
+        keep(file.clone(), Table::new(Snapshot::default()), nobody(), as_of, stopping).await;
         assert!(file.load().is_some());
         drop(stop);
     }
