@@ -212,9 +212,11 @@ impl Index {
             return;
         };
         let parsed = parse::zone(&object, self.text_reader.as_deref());
-        let problem = match parsed.and_then(|zone| Ok((zone, signing::signing(&object)?))) {
-            Ok((zone, signing)) => {
-                // How it is signed concerns no name.
+        let made = parsed.and_then(|zone| Ok((zone, signing::signing(&object)?, parse::transfer(&object)?)));
+        let problem = match made {
+            Ok((zone, signing, transfer)) => {
+                // How it is signed and who is given it concern no name.
+                dirty.zones |= self.set_transfer(&name, transfer);
                 if self.world.signing.get(&name) != Some(&signing) {
                     self.world.signing.insert(name.clone(), signing);
                     dirty.zones = true;
@@ -237,6 +239,7 @@ impl Index {
     fn remove_zone(&mut self, name: &str, dirty: &mut Dirty) {
         self.zones.remove(name);
         self.world.signing.remove(name);
+        self.set_transfer(name, None);
         self.set_problem("DNSZone", name, None);
         if self.world.zones.remove(name).is_some() {
             dirty.zones = true;

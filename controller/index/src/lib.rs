@@ -22,6 +22,7 @@ mod signing;
 mod snapshot;
 mod status;
 mod sync;
+mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub struct Index {
     keys: signing::Keys,
     text_reader: Option<Arc<dyn ReadText>>,
     sync: sync::SyncState,
+    transfers: transfers::TransferState,
 }
 
 /// The kinds on the host that everything else depends on, and whether they were listed since the start.
@@ -104,6 +106,7 @@ impl Index {
             keys: signing::Keys::default(),
             text_reader: None,
             sync: sync::SyncState::new(control_plane.into()),
+            transfers: transfers::TransferState::default(),
         }
     }
 

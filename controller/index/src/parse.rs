@@ -4,6 +4,7 @@
 //! what it had. Only the fields that are used are read, so that a newer API server cannot confuse us.
 
 mod policy;
+mod transfer;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ use meridian_federation_core::{
 };
 
 pub use self::policy::routing_policy;
+pub use self::transfer::transfer;
 
 /// Label that EndpointSlices carry: the name of their Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";

@@ -32,15 +32,16 @@ impl Index {
         }
         for delta in &deltas {
             if let Some(zone) = next.zone(&delta.zone) {
-                let serial = next_serial(zone.soa().serial, now);
-                let zone = zone.with(&delta.changes, serial);
-                next = next.with_zone(zone);
+                let made = zone.with(&delta.changes, next_serial(zone.soa().serial, now));
+                let made = self.in_stream(made, Some(zone));
+                next = next.with_zone(made);
             }
         }
         (Some(next), deltas)
     }
 
     fn with_zones(&mut self, mut snapshot: Snapshot, now: Timestamp) -> Snapshot {
+        self.update_streams();
         // Before the host's own lists, "every cluster was listed" is true of no cluster at all.
         let complete = self.listed.clusters
             && self.listed.routes
@@ -52,6 +53,7 @@ impl Index {
             // Before the first list a zone that was saved may exist.
             .filter(|_| self.listed.zones || self.saved.is_none())
             .filter(|apex| !self.world.served_zones().any(|(_, zone)| zone.domain == *apex))
+            .filter(|apex| !self.is_catalog(apex))
             .collect();
         for apex in gone {
             snapshot = snapshot.without_zone(&apex);
@@ -84,10 +86,12 @@ impl Index {
                         .with_complete(complete)
                 }
             };
-            let made = self.with_keys(name, made, now).with_minimum_ttl(zone.minimum_ttl);
+            let made = self.with_keys(name, made, now);
+            let made = self.in_stream(made, snapshot.zone(&zone.domain).map(|zone| &**zone));
+            let made = made.with_minimum_ttl(zone.minimum_ttl);
             snapshot = snapshot.with_zone(made.with_networks(zone.networks.clone()));
         }
-        snapshot
+        self.with_catalogs(snapshot)
     }
 }
 

@@ -75,6 +75,7 @@ impl Index {
             None => (Vec::new(), previous.dnssec.clone()),
         };
         wanted.extend(signing);
+        wanted.extend(self.transfer_status(&name, &previous.conditions));
         let generation = object.metadata.generation;
         let mut status = api::DNSZoneStatus {
             conditions: write_conditions(&previous.conditions, wanted, generation, now)

@@ -18,6 +18,7 @@ use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index, KeyTask, St
 use meridian_dns_core::{Saved, Sites, Snapshot};
 use meridian_dns_server::{MasterFile, Table};
 use meridian_federation_api as api;
+use meridian_federation_core::transfer::Streams;
 use meridian_federation_core::{
     ClusterHealth, ClusterName, ClusterOutcome, HealthSettings, ObjectKind, Timestamp, probe_targets,
 };
@@ -33,6 +34,7 @@ use crate::lease::Leadership;
 use crate::member::{AFTER_A_BUG, ConnectionSpec, Member, MemberContext, ProbeOrder, SyncJob, receive};
 use crate::message::{HostEvent, MemberEvent, Message, StatusOf};
 use crate::status::{StatusJob, status_of, status_writer};
+use crate::transfers::{self, TransferConfig};
 
 /// Messages handled in one turn at most, so that a flood of events cannot keep a change from the answers.
 const TURN: usize = 256;
@@ -59,6 +61,8 @@ pub(crate) struct ControllerConfig {
     pub(crate) leadership: Leadership,
     /// Where keys of zones are kept and used.
     pub(crate) keys: KeeperConfig,
+    /// Where zones are given to secondaries.
+    pub(crate) transfers: TransferConfig,
 }
 
 /// What changed the answers.
@@ -142,6 +146,7 @@ struct Loop {
     /// The sites, for those who compile classes of them.
     sites: watch::Sender<Arc<Sites>>,
     key_tasks: watch::Sender<Vec<KeyTask>>,
+    streams: watch::Sender<Streams>,
     changes: broadcast::Sender<Arc<Change>>,
     as_of: watch::Sender<Option<Timestamp>>,
     leads: bool,
@@ -189,6 +194,15 @@ impl Loop {
                 }
             });
         }
+        let (streams, of_zones) = watch::channel(Streams::default());
+        let table = config.table.clone();
+        tasks.spawn(transfers::keep(
+            config.transfers,
+            (config.host.clone(), table),
+            of_zones,
+            changes.subscribe(),
+            messages.clone(),
+        ));
         let mut sources = SelectAll::new();
         sources.push(receive(queue));
         let mut index =
@@ -220,6 +234,7 @@ impl Loop {
             status_jobs,
             sites,
             key_tasks,
+            streams,
             changes,
             as_of,
             leads: false,
@@ -340,6 +355,7 @@ impl Loop {
                 }
             }
             Message::Keys(event) => self.index.keys(event),
+            Message::Streams(states) => self.index.stream_states(states),
             Message::StatusAgain(of) => {
                 self.write_status(of);
                 return;
@@ -450,6 +466,14 @@ impl Loop {
             };
             // Nobody may be listening.
             let _ = self.changes.send(Arc::new(change));
+        }
+        if dirty.zones {
+            let streams = self.index.streams();
+            self.streams.send_if_modified(|before| {
+                let differs = before != streams;
+                before.clone_from(streams);
+                differs
+            });
         }
         // The longest TTL of a zone may come from a name.
         if dirty.zones || !dirty.services.is_empty() {

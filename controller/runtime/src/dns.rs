@@ -60,9 +60,18 @@ pub(crate) struct DnsArgs {
     /// What this server calls itself when asked (NSID, id.server).
     #[arg(long = "dns-identifier", value_name = "TEXT")]
     identifier: Option<String>,
+    /// Settings that can be changed while the server runs, YAML; read again when the file changes. What it says
+    /// wins over the flags.
+    #[arg(long = "dns-settings", value_name = "FILE")]
+    settings: Option<PathBuf>,
 }
 
 impl DnsArgs {
+    /// The file of settings that win over these arguments.
+    pub(crate) fn settings_file(&self) -> Option<PathBuf> {
+        self.settings.clone()
+    }
+
     /// The server's configuration.
     pub(crate) fn config(self) -> ServerConfig {
         let mut config = ServerConfig::new([]);

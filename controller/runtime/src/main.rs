@@ -8,6 +8,7 @@ mod controller;
 mod cookies;
 mod demo;
 mod dns;
+mod dns_settings;
 mod dnssec;
 mod explain;
 mod geo;
@@ -22,6 +23,7 @@ mod shared_state;
 mod status;
 #[cfg(test)]
 mod testing;
+mod transfers;
 mod watch;
 
 use std::io::IsTerminal;
@@ -39,7 +41,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Cross-cluster DNS and service discovery for Kubernetes.
 #[derive(Debug, Parser)]
-#[command(name = "meridian", version, about, disable_help_subcommand = true)]
+#[command(name = "meridian", version, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

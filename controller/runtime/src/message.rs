@@ -1,11 +1,14 @@
 //! What reaches the controller's loop.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use kube::core::DynamicObject;
 use meridian_controller_index::{DiscoveryEvent, Event, HostWriteEnd, KeyEvent, StepEnd, WatchFailure};
+use meridian_dns_core::DnsName;
 use meridian_dns_core::geo::GeoClasses;
+use meridian_federation_core::transfer::StreamState;
 use meridian_federation_core::{ClusterName, DiscoveryKind, FederatedKey, ObjectKind, PolicyKey};
 
 /// One thing that happened.
@@ -41,6 +44,8 @@ pub(crate) enum Message {
     Tick,
     /// Keys of zones, whose private sides are installed.
     Keys(KeyEvent),
+    /// What this replica gives to secondaries now, by zone.
+    Streams(BTreeMap<DnsName, StreamState>),
     /// A status could not be written: compute it again.
     StatusAgain(StatusOf),
     /// Saved answers are too old from now on.

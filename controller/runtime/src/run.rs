@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,6 +15,7 @@ use meridian_dns_core::Snapshot;
 use meridian_dns_server::{DnsServer, Table};
 use meridian_federation_core::{HealthSettings, LeaseTimes};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -21,12 +23,14 @@ use crate::admin::{self, Readiness};
 use crate::controller::{Controller, ControllerConfig};
 use crate::cookies;
 use crate::dns::DnsArgs;
+use crate::dns_settings::SettingsFile;
 use crate::geo::GeoArgs;
 use crate::keys::KeeperConfig;
 use crate::keys::folder::KeyFolder;
 use crate::lease::{Campaign, identity};
 use crate::saved::{self, SnapshotFile};
 use crate::shared_state::SharedState;
+use crate::transfers::TransferConfig;
 
 /// Namespace on the host for the leader's lease and what replicas share.
 pub(crate) const DEFAULT_NAMESPACE: &str = "meridian-system";
@@ -94,8 +98,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let snapshot = saved.as_ref().map_or_else(nothing, |saved| saved.snapshot.clone());
     let table = Table::new(snapshot.with_geo(args.geo.nothing_known()));
     let admin = admin::bind(args.admin).await?;
-    let dns = args.dns.config();
-    let signer = dns.signer.clone();
+    let settings_file = args.dns.settings_file();
+    let mut dns = args.dns.config();
+    let settings_file = settings_file
+        .map(|path| SettingsFile::load(path, &mut dns.settings))
+        .transpose()?;
+    let (signer, transfers) = (dns.signer.clone(), dns.transfers.clone());
     let mut server = DnsServer::bind(dns, table.clone()).await?;
     let mut tasks = JoinSet::new();
     let readiness = Readiness {
@@ -104,6 +112,9 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
         saved: saved.is_some(),
     };
     tasks.spawn(admin::serve(admin, readiness));
+    if let Some(file) = settings_file {
+        tasks.spawn(file.follow(server.settings().clone()));
+    }
     let host = args.host.client().await?;
     tracing::info!(dns = ?server.addresses(), "running");
 
@@ -116,15 +127,23 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let shared = SharedState::new(host.clone(), &args.namespace, campaign.leadership());
     cookies::start(&shared, server.settings().clone(), &mut tasks);
     let keys = KeeperConfig {
-        state: shared,
+        state: shared.clone(),
         folder: args.dnssec_keys.map(KeyFolder::new),
-        signer,
+        signer: signer.clone(),
     };
     let (leadership, given, geo) = (campaign.leadership(), args.control_plane, args.geo);
+    let (stop, mut stopping) = watch::channel(false);
     let control = async move {
-        let control_plane = match given {
-            Some(id) => id,
-            None => control_plane(&host).await,
+        let control_plane = async {
+            match given {
+                Some(id) => id,
+                None => control_plane(&host).await,
+            }
+        };
+        let control_plane = tokio::select! {
+            id = control_plane => id,
+            // There is nothing new to save.
+            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         };
         let mut controller = Controller::start(ControllerConfig {
             host,
@@ -135,27 +154,43 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
             geo,
             saved: saved.zip(file.as_ref().map(|file| file.max_age)),
             leadership,
+            transfers: TransferConfig {
+                state: shared,
+                signer,
+                transfers: transfers.clone(),
+            },
         });
-        let mut saver = JoinSet::new();
-        if let Some(file) = file {
-            saver.spawn(saved::keep(file, table, controller.as_of()));
-        }
+        let as_of = controller.as_of();
+        let saving = async {
+            match file {
+                Some(file) => saved::keep(file, table, transfers, as_of, stopping).await,
+                None => {
+                    let _ = stopping.wait_for(|stop| *stop).await;
+                }
+            }
+        };
         tokio::select! {
-            error = controller.failed() => error,
-            Some(ended) = saver.join_next() => anyhow::anyhow!("the task that saves the snapshot ended: {ended:?}"),
+            error = controller.failed() => Err(error),
+            () = saving => Ok(()),
         }
     };
+    let mut control = pin!(control);
     tokio::select! {
-        error = control => return Err(error),
+        ended = &mut control => return ended,
         // Such a task ends only by a panic.
         Some(ended) = tasks.join_next() => anyhow::bail!("a task of the server ended: {ended:?}"),
         stopped = server.stopped() => anyhow::bail!("the DNS server stopped on {}: {}", stopped.address, stopped.reason),
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    // Another replica may act while our last queries drain. The admin listener tells that we are not ready.
-    tokio::join!(campaign.end(), server.shutdown());
-    Ok(())
+    // Another replica may act while our last queries drain. The admin listener tells that we are not ready; the
+    // answers follow the clusters to the end, and what was answered last is saved.
+    let drained = async {
+        tokio::join!(campaign.end(), server.shutdown());
+        stop.send_replace(true);
+    };
+    let ((), ended) = tokio::join!(drained, control);
+    ended
 }
 
 /// The UID of the host's kube-system namespace, asked for until the host answers.

@@ -6,7 +6,8 @@
 //! - a file that cannot be used is told and kept aside, never deleted, and never written over by nothing:
 //!   a server that does not know its zones yet writes none;
 //! - the file's time is that of the oldest part of its contents. A server that answers from a saved part
-//!   and starts again and again does not make it young.
+//!   and starts again and again does not make it young;
+//! - a graceful end writes once more, so what was answered last is what a restart answers first.
 //!
 //! The content is `dns-core`'s `Saved`; writing it blocks a thread of its own, never a query or the loop.
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use meridian_dns_core::{Saved, Snapshot};
-use meridian_dns_server::Table;
+use meridian_dns_server::{SharedTransfers, Table};
 use meridian_federation_core::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -79,12 +80,25 @@ impl SnapshotFile {
     }
 }
 
-/// Keeps the file up to date. `as_of` tells of when the oldest part of the answers is; `None` is now.
-pub(crate) async fn keep(file: SnapshotFile, table: Table, as_of: watch::Receiver<Option<Timestamp>>) {
+/// Keeps the file up to date until `stop` is true, and once more then. `as_of` tells of when the oldest part of
+/// the answers is; `None` is now. Catalogs are left out: after a restart it is not known at once to whom alone
+/// they are answered.
+pub(crate) async fn keep(
+    file: SnapshotFile,
+    table: Table,
+    transfers: SharedTransfers,
+    as_of: watch::Receiver<Option<Timestamp>>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut written: Option<(Arc<Snapshot>, Instant)> = None;
     let mut trouble = None;
-    loop {
-        tokio::time::sleep(EVERY).await;
+    let mut last = false;
+    while !last {
+        last = tokio::select! {
+            () = tokio::time::sleep(EVERY) => false,
+            // Who is gone stops too.
+            _ = stop.wait_for(|stop| *stop) => true,
+        };
         let snapshot = table.load();
         let current = written.as_ref().is_some_and(|(known, at)| {
             // Also without a change its time has to move on, long before the file is too old.
@@ -94,7 +108,11 @@ pub(crate) async fn keep(file: SnapshotFile, table: Table, as_of: watch::Receive
             continue;
         }
         let time = as_of.borrow().unwrap_or_else(now);
-        let (of, content) = (file.clone(), snapshot.clone());
+        let hidden = transfers.hidden();
+        let content = hidden
+            .iter()
+            .fold(Snapshot::clone(&snapshot), |content, apex| content.without_zone(apex));
+        let of = file.clone();
         let result = tokio::task::spawn_blocking(move || of.store(&content, time)).await;
         let reason = match result {
             Ok(Ok(())) => None,
@@ -158,6 +176,21 @@ mod tests {
             assert_eq!(file.load().expect("good").as_of, as_of.0);
         }
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_last_is_saved_before_the_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = file(&folder);
+        let (_now, as_of) = watch::channel(None);
+        let (stop, stopping) = watch::channel(true);
+        let unknown = Table::new(Snapshot::default().with_zones_known(false));
+        let nobody = SharedTransfers::default;
+        keep(file.clone(), unknown, nobody(), as_of.clone(), stopping.clone()).await;
+        assert!(!file.path.exists(), "a server that knows nothing writes nothing");
+        keep(file.clone(), Table::new(Snapshot::default()), nobody(), as_of, stopping).await;
+        assert!(file.load().is_some());
+        drop(stop);
     }
 
     #[test]

@@ -5,25 +5,9 @@ mod common;
 use common::{Federation, eventually};
 use meridian_dns_core::Outcome;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 const WEB: &str = "web.shop.prod.svc.example.test";
 const OTHER: &str = "other.shop.prod.svc.example.test";
-
-/// The code of `/readyz`; empty if nobody answers.
-async fn readiness(federation: &Federation) -> String {
-    let asked = async {
-        let mut stream = TcpStream::connect(federation.admin()).await?;
-        let request = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        stream.write_all(request).await?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await?;
-        std::io::Result::Ok(text)
-    };
-    let text = asked.await.unwrap_or_default();
-    text.get(9..12).unwrap_or_default().to_owned()
-}
 
 async fn outcome(federation: &Federation, name: &str) -> Option<Outcome> {
     federation.ask(name).await.map(|reply| reply.outcome)
@@ -52,7 +36,7 @@ async fn saved_names_answer_without_a_host_and_a_bad_file_makes_servfail() {
 
     federation.lose_host();
     federation.start();
-    eventually("ready without a host", async || readiness(&federation).await == "200").await;
+    eventually("ready without a host", async || federation.readiness().await == "200").await;
     assert_eq!(outcome(&federation, WEB).await, Some(Outcome::NoError));
     assert_eq!(outcome(&federation, OTHER).await, Some(Outcome::ServFail));
     federation.kill();
@@ -61,14 +45,14 @@ async fn saved_names_answer_without_a_host_and_a_bad_file_makes_servfail() {
     federation.start();
     eventually("an answer", async || outcome(&federation, WEB).await.is_some()).await;
     assert_eq!(outcome(&federation, WEB).await, Some(Outcome::ServFail));
-    assert_eq!(readiness(&federation).await, "503");
+    assert_eq!(federation.readiness().await, "503");
     assert!(federation.snapshot().with_extension("refused").exists());
     federation.kill();
 
     federation.find_host();
     federation.start();
     eventually("web answers again", async || {
-        outcome(&federation, WEB).await == Some(Outcome::NoError) && readiness(&federation).await == "200"
+        outcome(&federation, WEB).await == Some(Outcome::NoError) && federation.readiness().await == "200"
     })
     .await;
 }

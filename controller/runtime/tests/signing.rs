@@ -57,6 +57,13 @@ async fn a_zone_gets_keys_and_its_operator_is_told_what_the_parent_needs() {
         text.contains("omnipresent") && text.contains("DelegationSigned: True (Delegated)"),
         "{text}"
     );
+    // An explanation needs no keys.
+    let output = meridian(
+        &federation,
+        &["explain", "example.test", "--type", "SOA", "--from", "192.0.2.1"],
+    );
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("NOERROR"), "{output:?}");
     // Asked in words only, then in earnest.
     let roll = ["dnssec", "roll", "example.test", "--zsk"];
     let output = meridian(&federation, &[&roll[..], &["--dry-run"]].concat());

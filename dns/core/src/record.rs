@@ -9,7 +9,7 @@
 //! type, which would be a second wire library. The octets are here because signatures and journals are
 //! made of them; reading text is the server's.
 
-mod octets;
+pub(crate) mod octets;
 
 use std::collections::BTreeMap;
 use std::fmt;

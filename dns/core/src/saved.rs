@@ -22,7 +22,7 @@ use crate::{
 
 const MAGIC: &[u8; 8] = b"MERIDIAN";
 /// Grows with every change of what is saved.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Magic, version, length, digest.
 const HEAD: usize = 8 + 2 + 8 + 32;
 /// How far ahead of this machine's clock the time of a file may be, in milliseconds.
@@ -84,6 +84,7 @@ struct Content {
 struct SavedZone {
     apex: DnsName,
     soa: Soa,
+    in_stream: bool,
     name_servers: Vec<NameServer>,
     minimum_ttl: u32,
     networks: Arc<[ClientNetwork]>,
@@ -153,6 +154,7 @@ fn save(zone: &Zone) -> SavedZone {
     SavedZone {
         apex: zone.apex().clone(),
         soa: zone.soa().clone(),
+        in_stream: zone.in_stream(),
         name_servers: zone.name_servers().to_vec(),
         minimum_ttl: zone.minimum_ttl(),
         networks: zone.networks().clone(),
@@ -170,17 +172,19 @@ fn restore(saved: SavedZone, now: u64) -> Result<Zone, SavedError> {
     let records = StaticRecords::new(&saved.apex, saved.records)
         .map_err(|error| SavedError::Content(format!("zone {}: {error}", saved.apex)))?;
     let seconds = u32::try_from(now / 1000 % (1 << 32)).unwrap_or(0);
-    let serial = serial::next(saved.soa.serial, seconds);
+    let known = saved.soa.serial;
+    let serial = serial::next(known, seconds);
     let names: Vec<_> = saved.names.into_iter().map(NameChange::Set).collect();
     let zone = Zone::new(saved.apex, saved.soa, saved.name_servers)
         .with_minimum_ttl(saved.minimum_ttl)
         .with_networks(saved.networks)
         .with_records(Arc::new(records), serial)
         .with(&names, serial);
-    Ok(match saved.dnssec {
+    let zone = match saved.dnssec {
         Some(dnssec) => zone.with_dnssec(Some(dnssec), serial),
         None => zone,
-    })
+    };
+    Ok(if saved.in_stream { zone.with_serial(known) } else { zone })
 }
 
 impl Serialize for DnsName {

@@ -44,6 +44,7 @@ pub struct Zone {
     networks: Arc<[ClientNetwork]>,
     dnssec: Option<Arc<Dnssec>>,
     keys_awaited: bool,
+    in_stream: bool,
     records: Arc<StaticRecords>,
     /// Every name with data, every name above one, and the apex.
     nodes: HashTrieMapSync<DnsName, Node>,
@@ -68,6 +69,7 @@ impl Zone {
             networks: Arc::default(),
             dnssec: None,
             keys_awaited: false,
+            in_stream: false,
             records: Arc::default(),
             nodes: HashTrieMapSync::new_sync(),
             ttls: RedBlackTreeMapSync::new_sync(),
@@ -159,6 +161,7 @@ impl Zone {
     pub fn with<'a>(&self, changes: impl IntoIterator<Item = &'a NameChange>, serial: u32) -> Self {
         let mut next = self.clone();
         next.soa.serial = serial;
+        next.in_stream = false;
         for change in changes {
             if change.name().is_at_or_below(&self.apex) {
                 let routed = match change {
@@ -176,6 +179,7 @@ impl Zone {
     pub fn with_records(&self, records: Arc<StaticRecords>, serial: u32) -> Self {
         let mut next = self.clone();
         next.soa.serial = serial;
+        next.in_stream = false;
         let before = std::mem::replace(&mut next.records, records.clone());
         for name in records.differing(&before) {
             next.refresh(name);
@@ -187,7 +191,14 @@ impl Zone {
     #[must_use]
     pub fn with_serial(mut self, serial: u32) -> Self {
         self.soa.serial = serial;
+        self.in_stream = true;
         self
+    }
+
+    /// Whether its serial is that of its stream of transfers. Such a serial is never made up, also not by one
+    /// who reads the zone from a file.
+    pub fn in_stream(&self) -> bool {
+        self.in_stream
     }
 
     /// This version, known or not known to be complete.
@@ -208,6 +219,7 @@ impl Zone {
     pub fn with_dnssec(&self, dnssec: Option<Arc<Dnssec>>, serial: u32) -> Self {
         let mut next = self.clone();
         next.soa.serial = serial;
+        next.in_stream = false;
         next.dnssec = dnssec;
         next.refresh(&self.apex);
         next
@@ -256,6 +268,7 @@ impl Zone {
     pub fn with_head(&self, soa: Soa, name_servers: Vec<NameServer>) -> Self {
         let mut next = self.clone();
         next.soa = soa;
+        next.in_stream = false;
         next.set_name_servers(name_servers);
         next
     }

@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use meridian_dns_core::{DnsName, Saved, SavedError, Zone, serial};
+use meridian_dns_core::{DnsName, Saved, SavedError, Snapshot, Soa, Zone, serial};
 use proptest::prelude::*;
 use support::arbitrary;
 
@@ -87,8 +87,8 @@ fn what_is_refused_is_refused_with_its_reason() {
     check(b"", NOW, SavedError::NotASnapshot);
     check(b"$ORIGIN example.test.", NOW, SavedError::NotASnapshot);
     let mut newer = octets.clone();
-    newer[9] = 2;
-    check(&newer, NOW, SavedError::Version(2));
+    newer[9] = 3;
+    check(&newer, NOW, SavedError::Version(3));
     let found = octets.len() as u64 - 51;
     check(
         &octets[..octets.len() - 1],
@@ -101,4 +101,26 @@ fn what_is_refused_is_refused_with_its_reason() {
     let mut flipped = octets.clone();
     *flipped.last_mut().expect("not empty") ^= 1;
     check(&flipped, NOW, SavedError::Checksum);
+}
+
+#[test]
+fn the_serial_of_a_stream_of_transfers_comes_back_as_it_was() {
+    let apex = DnsName::parse("example.test").expect("a name");
+    let soa = Soa {
+        primary: apex.clone(),
+        mailbox: apex.clone(),
+        serial: 7,
+        refresh: 1,
+        retry: 1,
+        expire: 1,
+        minimum: 1,
+    };
+    let zone = Zone::new(apex.clone(), soa, Vec::new());
+    for (zone, in_stream) in [(zone.clone(), false), (zone.with_serial(7), true)] {
+        let snapshot = Snapshot::default().with_zone(zone);
+        let octets = Saved { as_of: NOW, snapshot }.encode().expect("it can be saved");
+        let back = Saved::decode(&octets, NOW, DAY).expect("it is good").snapshot;
+        let zone = back.zone(&apex).expect("it was saved");
+        assert_eq!((zone.in_stream(), zone.soa().serial == 7), (in_stream, in_stream));
+    }
 }

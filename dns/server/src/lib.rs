@@ -72,7 +72,7 @@ pub use signer::{SignError, Signer, SigningLimits};
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use table::Table;
 pub use transfer::{Allowed, SharedTransfers, Transfer, TransferError, Transfers, ZoneTransfer};
-pub use tsig::{TsigAlgorithm, TsigKey};
+pub use tsig::{TsigAlgorithm, TsigKey, TsigSecretError};
 
 /// Directives for a `tracing` filter that keep the libraries below the level of per-query lines:
 /// they log malformed messages and failed handshakes, which anybody on the network could use to fill

@@ -97,6 +97,13 @@ impl SharedTransfers {
         self.0.load_full()
     }
 
+    /// The zones whose questions are answered to those alone who may transfer them.
+    pub fn hidden(&self) -> Vec<DnsName> {
+        let transfers = self.load();
+        let hidden = transfers.zones.iter().filter(|(_, zone)| zone.hidden);
+        hidden.map(|(apex, _)| apex.clone()).collect()
+    }
+
     /// For one short, synchronous use.
     pub(crate) fn peek(&self) -> Guard<Arc<Transfers>> {
         self.0.load()

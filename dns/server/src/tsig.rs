@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use data_encoding::BASE64;
 use meridian_dns_core::DnsName;
 use ring::hmac;
 
@@ -90,10 +91,31 @@ impl TsigKey {
         Self { name, algorithm, key }
     }
 
+    /// A key with a secret in base 64, as key files and `tsig-keygen` have it; white space around it is nothing.
+    pub fn from_base64(name: DnsName, algorithm: TsigAlgorithm, text: &[u8]) -> Result<Self, TsigSecretError> {
+        let text = text.trim_ascii();
+        if text.is_empty() {
+            return Err(TsigSecretError::Empty);
+        }
+        let secret = BASE64.decode(text).map_err(|_| TsigSecretError::NotBase64)?;
+        Ok(Self::new(name, algorithm, &secret))
+    }
+
     /// Its name, which both sides must have given it.
     pub fn name(&self) -> &DnsName {
         &self.name
     }
+}
+
+/// Why a text is no secret. The text itself is not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TsigSecretError {
+    /// There is nothing.
+    #[error("it is empty; write the secret that tsig-keygen prints")]
+    Empty,
+    /// It is something else.
+    #[error("it is not base 64; write the secret that tsig-keygen prints, without quotation marks")]
+    NotBase64,
 }
 
 impl fmt::Debug for TsigKey {

@@ -88,6 +88,9 @@ pub struct DNSZoneSpec {
     /// more: see `status.conditions` for what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dnssec: Option<crate::Dnssec>,
+    /// Gives the zone to plain secondaries such as BIND, Knot and NSD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<crate::Transfer>,
     /// Marks the records of this control plane where several write to one zone. When absent, the id of
     /// the control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,6 +26,8 @@ mod federated;
 mod kinds;
 #[allow(unreachable_pub, clippy::duplicated_attributes)]
 mod routingpolicy;
+#[allow(unreachable_pub, clippy::duplicated_attributes)]
+mod transfer;
 
 pub use cluster::{Cluster, ClusterLocation, ClusterSpec, ClusterStatus, KubeconfigSecretRef, SyncState, TrafficState};
 pub use dnsroute::{DNSRoute, DNSRouteSpec, DNSRouteStatus, HttpsRecord, RouteSource, RouteSourceKind, StickyClients};
@@ -42,6 +44,10 @@ pub use federated::{
 };
 pub use kinds::{
     DEPLOYMENT, NAMESPACE, SERVICE, TARGET_KINDS, TargetKind, api_resource, federated_crd, federated_resource,
+};
+pub use transfer::{
+    Transfer, TransferAlgorithm, TransferAllowed, TransferKey, TransferNotify, TransferRoutedNames,
+    TransferRoutedNamesType, TransferSecretRef,
 };
 
 pub use routingpolicy::{

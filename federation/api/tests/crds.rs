@@ -186,8 +186,6 @@ fn rules_stand_where_a_schema_cannot_say_it() {
         places,
         [
             "clusters",
-            "dnszones.spec.dnssec.keys",
-            "dnszones.spec.dnssec.parent",
             "dnsroutes.spec",
             "dnsroutes.spec.policy",
             "dnsroutes.spec.policy",
@@ -198,7 +196,13 @@ fn rules_stand_where_a_schema_cannot_say_it() {
             "dnsroutes.spec.policy.branches[]",
             "dnsroutes.spec.policy.otherwise",
             "dnsroutes.spec.policy.rules[]",
+            "dnszones.spec.dnssec.keys",
+            "dnszones.spec.dnssec.parent",
             "dnszones.spec.domain",
+            "dnszones.spec.transfer",
+            "dnszones.spec.transfer",
+            "dnszones.spec.transfer.allow[]",
+            "dnszones.spec.transfer.routedNames",
             "dnszones.spec.whenNoneHealthy",
             "federatedservices.spec.overrides[]",
             "federatedservices.spec.overrides[].clusterSelector.matchExpressions[]",
@@ -236,4 +240,12 @@ fn defaults_and_limits_are_in_the_schema() {
     );
     assert_eq!(dnssec["keys"]["properties"]["ttl"]["default"], 3600);
     assert_eq!(dnssec["parent"]["properties"]["dsTTL"]["default"], 86_400);
+    let transfer = &zone["properties"]["spec"]["properties"]["transfer"]["properties"];
+    assert_eq!(transfer["routedNames"]["properties"]["type"]["default"], "AllHealthy");
+    let key = &transfer["keys"]["items"]["properties"];
+    assert_eq!(
+        key["algorithm"]["enum"],
+        serde_json::json!(["hmac-sha256", "hmac-sha384", "hmac-sha512"])
+    );
+    assert_eq!(key["secretRef"]["properties"]["key"]["default"], "secret");
 }

@@ -29,6 +29,7 @@ pub mod shared_state;
 mod signing;
 mod sync;
 mod time;
+pub mod transfer;
 mod world;
 
 pub use breaker::{Breaker, BreakerSettings};

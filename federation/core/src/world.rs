@@ -16,6 +16,7 @@ use meridian_dns_core::{
     ClientNetwork, DnsName, HttpsService, Location, NameServer, Policy, StaticRecords, Traffic, WhenNoneHealthy,
 };
 
+use crate::transfer::{Streams, TransferPolicy};
 use crate::{ClusterName, Freshness, Nodes, PolicyKey, RoutePolicy, RoutingPolicy, Timestamp, ZoneSigning};
 
 /// The same namespace and name in several clusters is one service.
@@ -209,6 +210,8 @@ pub struct World {
     pub zones: BTreeMap<String, DnsZone>,
     /// How zones are signed, by the name of their object.
     pub signing: BTreeMap<String, ZoneSigning>,
+    /// How zones are given to secondaries, by the name of their object.
+    pub transfers: BTreeMap<String, TransferPolicy>,
     /// Routes by namespace and name of their object.
     pub routes: BTreeMap<(String, String), Route>,
     /// Routes of each service.
@@ -257,6 +260,13 @@ impl World {
             !before.any(|(_, other)| other.domain == zone.domain)
         };
         self.zones.iter().filter(is_first)
+    }
+
+    /// The zones that are given to secondaries, and their catalogs.
+    pub fn streams(&self) -> Streams {
+        let policy = |(name, zone): (&String, _)| (zone, self.transfers.get(name));
+        let zones = self.served_zones().map(|(name, zone)| (name, &zone.domain));
+        Streams::of(zones.map(policy))
     }
 
     /// True when the Services of every member have been listed since the start: only then is a name

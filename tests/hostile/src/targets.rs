@@ -1,9 +1,12 @@
 //! The fuzz targets.
 //!
 //! What must stay true: a target panics if and only if the server did something it must not do; it is the
-//! same for the same octets; and it costs microseconds. To add one (TSIG and the snapshot file are next):
+//! same for the same octets; and it costs microseconds. To add one:
 //! a function here, a line in [`TARGETS`], a file in `fuzz/fuzz_targets` with its `[[bin]]`, and a folder
 //! with some good input in `fuzz/corpus`. Tests hold these together.
+
+mod snapshot;
+mod tsig;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
@@ -17,6 +20,8 @@ use meridian_dns_server::{
     TsigAlgorithm, TsigKey, proxy_header, respond,
 };
 
+pub use self::snapshot::snapshot;
+pub use self::tsig::tsig;
 use crate::dice::query;
 use crate::world;
 
@@ -32,7 +37,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 6] = [
     Target {
         name: "handler",
         run: handler,
@@ -53,6 +58,16 @@ pub const TARGETS: [Target; 4] = [
         run: proxy,
         longest: 256,
     },
+    Target {
+        name: "tsig",
+        run: tsig,
+        longest: 1024,
+    },
+    Target {
+        name: "snapshot",
+        run: snapshot,
+        longest: 8192,
+    },
 ];
 
 /// The target of that name.
@@ -68,12 +83,15 @@ static SETTINGS: LazyLock<[Settings; 2]> = LazyLock::new(|| [Settings::default()
 
 /// One key, so that signatures are looked at; its name is the root, which is easily met.
 static TRANSFERS: LazyLock<Transfers> = LazyLock::new(|| {
-    let key = TsigKey::new(DnsName::root(), TsigAlgorithm::HmacSha256, b"a secret");
+    let key = TsigKey::new(DnsName::root(), TsigAlgorithm::HmacSha256, tsig::SECRET);
     Transfers {
         keys: [(DnsName::root(), key)].into(),
         ..Transfers::default()
     }
 });
+
+/// When everything is asked, in seconds since 1970.
+const UNIX: u32 = 1_800_000_000;
 
 const TRANSPORTS: [Transport; 5] = [
     Transport::Udp,
@@ -95,7 +113,7 @@ fn ask(
         transport,
         site: None,
         now: Now {
-            unix: 1_800_000_000,
+            unix: UNIX,
             monotonic: Duration::from_secs(1),
         },
         idle: Some(Duration::from_secs(10)),

@@ -203,6 +203,10 @@ fn bench_steps() -> Vec<Step> {
         Step::cargo("answers", &["bench", "--locked", "-p", "meridian-dns-core"]),
         Step::cargo("index", &["bench", "--locked", "-p", "meridian-controller-index"]),
         Step::cargo("fleet", &["bench", "--locked", "-p", "meridian-simcluster"]),
+        Step::cargo(
+            "restart",
+            &["bench", "--locked", "-p", "meridian", "--bench", "restart"],
+        ),
         Step::cargo("demo", &demo),
     ]
 }

@@ -28,6 +28,7 @@ use crate::keys::KeeperConfig;
 use crate::lease::{Campaign, identity};
 use crate::run::DEFAULT_NAMESPACE;
 use crate::shared_state::SharedState;
+use crate::transfers::TransferConfig;
 use api_server::Source;
 use expect::Asker;
 use fleet::Fleet;
@@ -99,7 +100,7 @@ async fn play(args: DemoArgs) -> Result<bool> {
     // The server first: a port in use is said at once.
     let table = Table::default();
     let dns = ServerConfig::new([args.dns]);
-    let signer = dns.signer.clone();
+    let (signer, transfers) = (dns.signer.clone(), dns.transfers.clone());
     let mut server = DnsServer::bind(dns, table.clone()).await?;
     let dns = server.addresses().first().copied().unwrap_or(args.dns);
     let quiet = args.output == Output::Json;
@@ -136,7 +137,12 @@ async fn play(args: DemoArgs) -> Result<bool> {
         keys: KeeperConfig {
             state: SharedState::new(fleet.host.clone(), namespace, campaign.leadership()),
             folder: None,
+            signer: signer.clone(),
+        },
+        transfers: TransferConfig {
+            state: SharedState::new(fleet.host.clone(), namespace, campaign.leadership()),
             signer,
+            transfers,
         },
     });
     let mut changes = controller.changes();

@@ -15,7 +15,7 @@ use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::{Api, Client};
 use meridian_controller_apply::{REQUEST_LIMIT, describe};
 use meridian_controller_index::{Dirty, DiscoveryEvent, Event, Index};
-use meridian_dns_core::{Liveness, SiteName, Sites, Snapshot};
+use meridian_dns_core::{Liveness, SiteName, Sites, Snapshot, Zone};
 use meridian_dns_server::MasterFile;
 use meridian_federation_api as api;
 use meridian_federation_core::names::EXPORT_LABEL;
@@ -73,7 +73,7 @@ pub(super) async fn collect(host: &Client) -> Result<Found> {
         }
     }
     let (snapshot, _) = index.snapshot(&Snapshot::default(), &dirty, now());
-    let snapshot = snapshot.unwrap_or_default();
+    let snapshot = without_keys(snapshot.unwrap_or_default());
     warnings.extend(
         index
             .problems()
@@ -88,6 +88,14 @@ pub(super) async fn collect(host: &Client) -> Result<Found> {
         snapshot: snapshot.with_sites(sites),
         warnings,
         causes,
+    })
+}
+
+/// Answers are explained without signatures: private keys are nobody's but the server's.
+fn without_keys(snapshot: Snapshot) -> Snapshot {
+    let zones: Vec<_> = snapshot.zones().cloned().collect();
+    zones.into_iter().fold(snapshot, |snapshot, zone| {
+        snapshot.with_zone(Zone::clone(&zone).with_keys_awaited(false))
     })
 }
 

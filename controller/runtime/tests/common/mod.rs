@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use meridian_dns_server::client::{Query, Reply, Transport, query};
 use meridian_simcluster::proxy::FaultProxy;
 use meridian_simcluster::{ClusterOptions, SimCluster};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Far longer than anything takes; a machine may be slow.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -99,6 +101,11 @@ impl Federation {
 
     /// Starts `meridian run`.
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_with(&mut self, more: &[&str]) {
         let child = Command::new(env!("CARGO_BIN_EXE_meridian"))
             .args([
                 "run",
@@ -113,6 +120,7 @@ impl Federation {
                 "--kubeconfig",
                 &self.host_kubeconfig().display().to_string(),
             ])
+            .args(more)
             .env("MERIDIAN_LOG", "error")
             .stdout(Stdio::null())
             .spawn()
@@ -126,6 +134,32 @@ impl Federation {
             child.kill().expect("it can be killed");
             child.wait().expect("it ends");
         }
+    }
+
+    /// Asks it to end, as an orchestrator does.
+    pub(crate) fn terminate(&self) {
+        let child = self.child.as_ref().expect("it was started");
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().expect("its state")
+    }
+
+    /// The code of `/readyz`; empty if nobody answers.
+    pub(crate) async fn readiness(&self) -> String {
+        let asked = async {
+            let mut stream = TcpStream::connect(self.admin()).await?;
+            let request = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            stream.write_all(request).await?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await?;
+            std::io::Result::Ok(text)
+        };
+        let text = asked.await.unwrap_or_default();
+        text.get(9..12).unwrap_or_default().to_owned()
     }
 
     /// Where `/readyz` is.
@@ -205,6 +239,13 @@ impl Federation {
 
     pub(crate) fn services(&self, member: usize) -> Api<DynamicObject> {
         objects(&self.members[member].client, "v1", "Service", Some("shop"))
+    }
+
+    /// A Service that somebody makes in a member.
+    pub(crate) async fn create_service(&self, member: usize, service: Value) {
+        let service = serde_json::from_value(service).expect("an object");
+        let created = self.services(member).create(&Default::default(), &service).await;
+        created.expect("created");
     }
 
     /// Names of the Services in a member.

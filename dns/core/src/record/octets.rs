@@ -99,28 +99,29 @@ fn push_name(octets: &mut Vec<u8>, name: &DnsName) {
     octets.extend(name.to_octets());
 }
 
-struct Octets<'a>(&'a [u8]);
+/// Octets that are read from the front; `None` where they end too early.
+pub(crate) struct Octets<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Octets<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (front, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(front)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
-    fn short(&mut self) -> Option<u16> {
+    pub(crate) fn short(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
-    fn long(&mut self) -> Option<u32> {
+    pub(crate) fn long(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    fn name(&mut self) -> Option<DnsName> {
+    pub(crate) fn name(&mut self) -> Option<DnsName> {
         let mut labels = Vec::new();
         loop {
             match self.take(1)? {

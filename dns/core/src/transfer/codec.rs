@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 use super::content::{Content, SetKey};
 use super::difference::Difference;
 use super::journal::Journal;
-use crate::{DnsName, RecordData, RecordSet, RecordType, Soa};
+use crate::record::octets::Octets;
+use crate::{RecordData, RecordSet, RecordType, Soa};
 
 const MAGIC: [u8; 4] = *b"MDNJ";
 const VERSION: u8 = 1;
@@ -98,42 +99,21 @@ fn write_set(out: &mut Vec<u8>, set: &RecordSet) {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+struct Reader<'a>(Octets<'a>);
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (front, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(front)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
+impl Reader<'_> {
     fn count(&mut self) -> Option<usize> {
-        usize::try_from(u32::from_be_bytes(self.array()?)).ok()
-    }
-
-    fn name(&mut self) -> Option<DnsName> {
-        let mut labels = Vec::new();
-        loop {
-            match self.take(1)? {
-                [0] => return DnsName::from_labels(labels).ok(),
-                [length] => labels.push(self.take(usize::from(*length))?),
-                _ => return None,
-            }
-        }
+        usize::try_from(self.0.long()?).ok()
     }
 
     fn set(&mut self) -> Option<RecordSet> {
-        let name = self.name()?;
-        let record_type = RecordType::from(u16::from_be_bytes(self.array()?));
-        let ttl = u32::from_be_bytes(self.array()?);
+        let name = self.0.name()?;
+        let record_type = RecordType::from(self.0.short()?);
+        let ttl = self.0.long()?;
         let mut data = Vec::new();
         for _ in 0..self.count()? {
             let length = self.count()?;
-            data.push(RecordData::from_octets(record_type, self.take(length)?)?);
+            data.push(RecordData::from_octets(record_type, self.0.take(length)?)?);
         }
         Some(RecordSet::new(name, ttl, data))
     }
@@ -148,10 +128,10 @@ impl<'a> Reader<'a> {
 }
 
 fn read(body: &[u8]) -> Option<Journal> {
-    let mut from = Reader(body);
-    let serial = u32::from_be_bytes(from.array()?);
-    let made = u64::from_be_bytes(from.array()?);
-    let limit = usize::try_from(u64::from_be_bytes(from.array()?)).ok()?;
+    let mut from = Reader(Octets(body));
+    let serial = from.0.long()?;
+    let made = u64::from_be_bytes(from.0.array()?);
+    let limit = usize::try_from(u64::from_be_bytes(from.0.array()?)).ok()?;
     let head = from.set()?;
     let [RecordData::Soa(soa)] = head.data.as_slice() else {
         return None;
@@ -178,7 +158,7 @@ fn read(body: &[u8]) -> Option<Journal> {
         soa_ttl: head.ttl,
         sets,
     };
-    from.0.is_empty().then_some(Journal {
+    from.0.0.is_empty().then_some(Journal {
         apex: head.name,
         serial,
         made,

@@ -78,6 +78,7 @@ pub(crate) async fn start(world: World) -> Running {
     config.certificate = Some(CertificateFiles::new(chain, key));
     config.settings = world.settings;
     config.signer = world.signer;
+    config.transfers.store(world.transfers);
     let server = DnsServer::bind(config, Table::new(world.snapshot))
         .await
         .expect("free ports");

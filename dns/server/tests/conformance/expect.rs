@@ -35,6 +35,8 @@ pub(crate) struct Expected {
     authorities: Section,
     additionals: Section,
     options: Vec<(u16, Option<Vec<u8>>)>,
+    /// The error of the reply's signature, and whether it has a MAC.
+    tsig: Option<(u16, bool)>,
     /// Octets of the reply, at most and as a multiple.
     at_most: Option<usize>,
     multiple_of: Option<usize>,
@@ -78,6 +80,7 @@ impl Expected {
             authorities: Section::Empty,
             additionals: Section::Empty,
             options: Vec::new(),
+            tsig: None,
             at_most: None,
             multiple_of: None,
             http: None,
@@ -128,6 +131,17 @@ impl Expected {
                 question.extend(class(line, class_text)?.to_be_bytes());
                 self.question = Some(question);
             }
+            "tsig" => {
+                let (error, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                let has_mac = match rest {
+                    "" => true,
+                    "unsigned" => false,
+                    _ => return Err(line.problem("tsig has an error, and unsigned where there is no MAC")),
+                };
+                // The number that is BADVERS in an OPT record.
+                let error = if error == "BADSIG" { 16 } else { code(line, error)? };
+                self.tsig = Some((error, has_mac));
+            }
             "at-most" => self.at_most = Some(line.parse("a number of octets", rest)?),
             "multiple-of" => self.multiple_of = Some(line.parse("a number of octets", rest)?),
             "cache" => self.http = Some((200, rest.to_owned())),
@@ -148,6 +162,7 @@ impl Expected {
             check("id", id.to_string(), reply.id.to_string());
         }
         check("code", shown_code(self.code), shown_code(reply.code));
+        check("signature", format!("{:?}", self.tsig), format!("{:?}", reply.tsig));
         check("flags", shown_flags(self.flags), shown_flags(reply.flags));
         if let Some(question) = self.question.clone().or_else(|| query.question()) {
             check(

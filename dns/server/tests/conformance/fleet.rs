@@ -9,13 +9,18 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use meridian_dns_core::dnssec::{Algorithm, Denial, Dnssec, ZoneKey};
+use meridian_dns_core::transfer::{Content, Journal, RoutedNames};
 use meridian_dns_core::{
-    DnsName, Fallback, HttpsService, Liveness, NameChange, ReadText, RoutedName, Shard, ShardData, ShardHealth, Site,
-    SiteName, Sites, Snapshot, Soa, Srv, StaticRecords, Traffic, WhenNoneHealthy, Zone,
+    DnsName, Fallback, HttpsService, Liveness, NameChange, ReadText, RecordSet, RoutedName, Shard, ShardData,
+    ShardHealth, Site, SiteName, Sites, Snapshot, Soa, Srv, StaticRecords, Traffic, WhenNoneHealthy, Zone,
 };
-use meridian_dns_server::{CookiePolicy, CookieSecret, Cookies, MasterFile, Settings, Signer, SigningKey};
+use meridian_dns_server::{
+    Allowed, CookiePolicy, CookieSecret, Cookies, MasterFile, Settings, Signer, SigningKey, Transfers, TsigAlgorithm,
+    TsigKey, ZoneTransfer,
+};
 
 use crate::script::{Block, Line, Problem};
+use crate::signed;
 
 /// All that a script's server is.
 pub(crate) struct World {
@@ -23,6 +28,8 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     /// Has the keys of the signed zones.
     pub(crate) signer: Signer,
+    /// Keys, and the versions of the zones that are given away.
+    pub(crate) transfers: Transfers,
     /// The listeners are this site's.
     pub(crate) for_site: Option<SiteName>,
 }
@@ -34,6 +41,7 @@ const MINIMUM: u32 = 300;
 pub(crate) fn world(blocks: &[Block<'_>]) -> Result<World, Problem> {
     let mut settings = Settings::default();
     let (mut sites, mut zones) = (Sites::default(), BTreeMap::new());
+    let (mut transfers, mut earlier) = (BTreeMap::new(), Vec::new());
     let (mut routed, mut for_site, signer) = (Vec::new(), None, Signer::default());
     for block in blocks {
         let (word, rest) = block.head.split();
@@ -43,8 +51,13 @@ pub(crate) fn world(blocks: &[Block<'_>]) -> Result<World, Problem> {
                 sites.insert(name, site);
             }
             "zone" => {
-                let zone = zone(block, rest, &signer)?;
+                let (zone, allowed) = zone(block, rest, &signer)?;
+                transfers.extend(allowed.map(|allowed| (zone.apex().clone(), allowed)));
                 zones.insert(zone.apex().clone(), zone);
+            }
+            "earlier" => {
+                let (zone, _) = zone(block, rest, &signer)?;
+                earlier.push(zone);
             }
             "routed" => routed.push((block.head, self::routed(block, rest)?)),
             "server" => {
@@ -53,7 +66,7 @@ pub(crate) fn world(blocks: &[Block<'_>]) -> Result<World, Problem> {
                 }
             }
             _ => {
-                let message = format!("{word:?} is none of zone, site, routed, server and case");
+                let message = format!("{word:?} is none of zone, earlier, site, routed, server and case");
                 return Err(block.head.problem(message));
             }
         }
@@ -69,8 +82,10 @@ pub(crate) fn world(blocks: &[Block<'_>]) -> Result<World, Problem> {
     let snapshot = zones
         .into_values()
         .fold(start, |snapshot, zone| snapshot.with_zone(zone));
+    let (snapshot, transfers) = self::transfers(snapshot, transfers, &earlier);
     Ok(World {
         snapshot,
+        transfers,
         settings,
         signer,
         for_site,
@@ -81,17 +96,72 @@ fn name(line: &Line<'_>, text: &str) -> Result<DnsName, Problem> {
     DnsName::parse(text).map_err(|error| line.problem(format!("{text:?}: {error}")))
 }
 
-/// `zone NAME [minimum=SECONDS] [incomplete] [signed=compact | signed=nsec3]`, with a zone file below.
-fn zone(block: &Block<'_>, text: &str, signer: &Signer) -> Result<Zone, Problem> {
+/// The journals of zones that are given away: their earlier versions have serials from 1 on.
+fn transfers(mut snapshot: Snapshot, allowed: BTreeMap<DnsName, Allowed>, earlier: &[Zone]) -> (Snapshot, Transfers) {
+    let key = TsigKey::new(
+        DnsName::parse(signed::KEY).expect("a name"),
+        TsigAlgorithm::HmacSha256,
+        signed::SECRET,
+    );
+    let mut transfers = Transfers {
+        keys: [(key.name().clone(), key)].into(),
+        ..Transfers::default()
+    };
+    for (apex, allowed) in allowed {
+        let Some(current) = snapshot.zone(&apex).map(|zone| Zone::clone(zone)) else {
+            continue;
+        };
+        let before = earlier.iter().filter(|zone| *zone.apex() == apex);
+        let mut journal: Option<Journal> = None;
+        for (second, version) in (1..).zip(before.chain([&current])) {
+            let world = snapshot.clone().with_zone(version.clone());
+            // An incomplete zone has no content, and then no journal.
+            let Some(content) = Content::of(&world, &apex, &RoutedNames::AllHealthy) else {
+                continue;
+            };
+            let unsigned = |_: &RecordSet| Ok::<_, std::convert::Infallible>(None);
+            match &mut journal {
+                None => journal = Journal::start(apex.clone(), content, 0, second * 1000, 1 << 20, unsigned).ok(),
+                Some(journal) => _ = journal.advance(content, second * 1000, unsigned),
+            }
+        }
+        if let Some(journal) = &journal {
+            snapshot = snapshot.with_zone(current.with_serial(journal.serial()));
+        }
+        let transfer = ZoneTransfer {
+            allow: vec![allowed],
+            hidden: false,
+            journal: journal.map(Arc::new),
+        };
+        transfers.zones.insert(apex, transfer);
+    }
+    (snapshot, transfers)
+}
+
+/// `zone NAME [minimum=SECONDS] [incomplete] [signed=compact | signed=nsec3] [transfer=open | transfer=key]`, with a
+/// zone file below.
+fn zone(block: &Block<'_>, text: &str, signer: &Signer) -> Result<(Zone, Option<Allowed>), Problem> {
     let line = &block.head;
     let mut words = text.split_whitespace();
     let apex = name(line, words.next().unwrap_or_default())?;
-    let (mut minimum, mut complete, mut denial) = (MINIMUM, true, None);
+    let (mut minimum, mut complete, mut denial, mut transfer) = (MINIMUM, true, None, None);
     for word in words {
         match word.split_once('=') {
             None if word == "incomplete" => complete = false,
             Some(("signed", "compact")) => denial = Some(Denial::Compact),
             Some(("signed", "nsec3")) => denial = Some(Denial::Nsec3),
+            Some(("transfer", "open")) => {
+                transfer = Some(Allowed {
+                    networks: vec![line.parse("a network", "127.0.0.0/8")?],
+                    key: None,
+                });
+            }
+            Some(("transfer", "key")) => {
+                transfer = Some(Allowed {
+                    networks: Vec::new(),
+                    key: Some(self::name(line, signed::KEY)?),
+                });
+            }
             Some(("minimum", value)) => minimum = line.parse("a time in seconds", value)?,
             _ => return Err(line.problem(format!("{word:?} is not a word of zone"))),
         }
@@ -123,10 +193,11 @@ fn zone(block: &Block<'_>, text: &str, signer: &Signer) -> Result<Zone, Problem>
     })?;
     let records = StaticRecords::new(&apex, records).map_err(|error| line.problem(error.to_string()))?;
     let dnssec = denial.map(|denial| dnssec(&apex, denial, signer));
-    Ok(Zone::new(apex, soa, Vec::new())
+    let zone = Zone::new(apex, soa, Vec::new())
         .with_records(Arc::new(records), 1)
         .with_dnssec(dnssec, 1)
-        .with_complete(complete))
+        .with_complete(complete);
+    Ok((zone, transfer))
 }
 
 /// One new key that signs everything. What the signatures are worth is other tests' business.

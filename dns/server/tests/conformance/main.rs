@@ -12,6 +12,7 @@ mod names;
 mod query;
 mod reply;
 mod script;
+mod signed;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,7 +27,7 @@ use crate::expect::Kind;
 use crate::script::{Case, Over, Step};
 
 /// Fewer would mean that scripts were lost.
-const LEAST_CASES: usize = 429;
+const LEAST_CASES: usize = 461;
 
 fn main() {
     let arguments = Arguments::from_args();

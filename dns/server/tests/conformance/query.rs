@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::names::{class, record_type, wire_name};
 use crate::script::{Line, Problem};
+use crate::signed::Signed;
 
 /// A message to send.
 #[derive(Debug, Clone)]
@@ -31,6 +32,9 @@ pub(crate) struct Ask {
     /// How often the question is asked.
     copies: u16,
     edns: Option<AskedEdns>,
+    /// The serial of a SOA record in the authority section (RFC 1995 section 3).
+    serial: Option<u32>,
+    signed: Option<Signed>,
     /// Octets behind the last record.
     tail: Vec<u8>,
 }
@@ -71,6 +75,8 @@ impl Query {
             counts: [None; 4],
             copies: 1,
             edns: None,
+            serial: None,
+            signed: None,
             tail: Vec::new(),
         };
         for word in words {
@@ -157,6 +163,11 @@ impl Ask {
             Some(("ancount", value)) => self.counts[1] = Some(number(value)?),
             Some(("nscount", value)) => self.counts[2] = Some(number(value)?),
             Some(("arcount", value)) => self.counts[3] = Some(number(value)?),
+            Some(("serial", value)) => self.serial = Some(line.parse("a serial", value)?),
+            Some(("signed", value)) => {
+                let signed = Signed::from_word(value);
+                self.signed = Some(signed.ok_or_else(|| line.problem(format!("{value:?} is no signature")))?);
+            }
             Some(("copies", value)) => self.copies = number(value)?,
             Some(("version", value)) => self.edns().version = line.parse("a version", value)?,
             Some(("size", value)) => self.edns().size = number(value)?,
@@ -181,7 +192,8 @@ impl Ask {
 
     fn octets(&self, id: u16, cookie: Option<&[u8]>) -> Vec<u8> {
         let mut octets = Vec::new();
-        let counts = [self.copies, 0, 0, u16::from(self.edns.is_some())];
+        let serial = u16::from(self.serial.is_some());
+        let counts = [self.copies, 0, serial, u16::from(self.edns.is_some())];
         let counts = self
             .counts
             .iter()
@@ -191,6 +203,12 @@ impl Ask {
             octets.extend(number.to_be_bytes());
         }
         octets.extend(self.question());
+        if let Some(serial) = self.serial {
+            // Of the name that is asked for; both names in it are the root.
+            octets.extend([0xc0, 12, 0, 6, 0, 1, 0, 0, 0, 0, 0, 22, 0, 0]);
+            octets.extend(serial.to_be_bytes());
+            octets.extend([0; 16]);
+        }
         if let Some(edns) = &self.edns {
             let mut options = Vec::new();
             for option in &edns.options {
@@ -210,6 +228,9 @@ impl Ask {
             octets.extend(options);
         }
         octets.extend(&self.tail);
+        if let Some(signed) = self.signed {
+            signed.sign(&mut octets);
+        }
         octets
     }
 }

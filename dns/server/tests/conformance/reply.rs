@@ -5,6 +5,7 @@
 
 use domain::base::{Message, ParsedName, ParsedRecord, Rtype, ToName, UnknownRecordData};
 use domain::rdata::AllRecordData;
+use domain::rdata::tsig::Tsig;
 use hickory_proto::op::Message as OtherReader;
 
 /// One record.
@@ -45,6 +46,8 @@ pub(crate) struct Reply {
     pub(crate) authorities: Vec<Record>,
     pub(crate) additionals: Vec<Record>,
     pub(crate) opt: Option<Opt>,
+    /// The signature's error, and whether there is a MAC (RFC 8945 section 4.2).
+    pub(crate) tsig: Option<(u16, bool)>,
 }
 
 impl Reply {
@@ -83,6 +86,7 @@ fn read_with_domain(octets: &[u8]) -> Result<Reply, String> {
         authorities: Vec::new(),
         additionals: Vec::new(),
         opt: None,
+        tsig: None,
     };
     for question in message.question() {
         let question = question.map_err(text)?;
@@ -104,6 +108,16 @@ fn read_with_domain(octets: &[u8]) -> Result<Reply, String> {
                 }
                 reply.code |= u16::try_from(record.ttl().as_secs() >> 24 << 4).expect("eight bits");
                 reply.opt = Some(opt(&record)?);
+                continue;
+            }
+            if reply.tsig.is_some() {
+                return Err("its TSIG record is not the last".to_owned());
+            }
+            if record.rtype() == Rtype::TSIG {
+                if place != 2 {
+                    return Err("its TSIG record is not in the additional section".to_owned());
+                }
+                reply.tsig = Some(tsig(&record)?);
                 continue;
             }
             let read = shown(&record)?;
@@ -157,4 +171,12 @@ fn opt(record: &ParsedRecord<'_, &[u8]>) -> Result<Opt, String> {
         flags: ttl as u16,
         options,
     })
+}
+
+fn tsig(record: &ParsedRecord<'_, &[u8]>) -> Result<(u16, bool), String> {
+    let read = record
+        .to_record::<Tsig<_, ParsedName<_>>>()
+        .map_err(|error| error.to_string())?
+        .ok_or("no TSIG data")?;
+    Ok((read.data().error().to_int(), !read.data().mac().is_empty()))
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 use meridian_dns_core::Liveness;
 use meridian_dns_core::dnssec::{Algorithm, Denial};
 
+use crate::support::peer::told_by;
 use crate::support::signed::{Fleet, Role};
 
 /// What it says of a question; `None` if there is no `delv`.
@@ -28,22 +29,7 @@ async fn delv(server: SocketAddr, fleet: &Fleet, question: &str) -> Option<Strin
         .arg(format!("+root={zone}"))
         .arg("+vtrace")
         .args(question.split(' '));
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .expect("no panic");
-    match output {
-        Ok(output) => {
-            let told = [output.stdout, output.stderr].concat();
-            Some(String::from_utf8_lossy(&told).into_owned())
-        }
-        Err(error) if std::env::var_os("MERIDIAN_PEERS").is_some() => {
-            panic!("MERIDIAN_PEERS is set, but delv does not run: {error}")
-        }
-        Err(_) => {
-            println!("skipped: no `delv` on the PATH");
-            None
-        }
-    }
+    told_by(command).await
 }
 
 async fn check(server: SocketAddr, fleet: &Fleet, question: &str, expected: &[&str]) {

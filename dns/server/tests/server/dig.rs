@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
+use crate::support::peer::run;
 use crate::support::start;
 
 /// `dig` with these arguments; `None` if there is no `dig`.
@@ -17,19 +18,8 @@ async fn dig(server: SocketAddr, arguments: &str) -> Option<String> {
         .arg(server.port().to_string())
         .args(["+tries=1", "+time=5"]);
     command.args(arguments.split(' '));
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .expect("no panic");
-    match output {
-        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Err(error) if std::env::var_os("MERIDIAN_PEERS").is_some() => {
-            panic!("MERIDIAN_PEERS is set, but dig does not run: {error}")
-        }
-        Err(_) => {
-            println!("skipped: no `dig` on the PATH");
-            None
-        }
-    }
+    let output = run(command).await?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 async fn check(server: SocketAddr, arguments: &str, expected: &[&str]) {

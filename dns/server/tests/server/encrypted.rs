@@ -18,11 +18,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::packet::{LIMIT, Packet};
+use crate::support::packet::{LIMIT, Packet, framed, read};
 use crate::support::start_with;
 
 /// Writes a new certificate and its key.
-fn renew(directory: &Path) -> CertificateDer<'static> {
+pub(crate) fn renew(directory: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     // First the key, so that for a moment they do not belong together.
     std::fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).expect("written");
@@ -60,7 +60,8 @@ async fn serve(protocol: Protocol) -> Encrypted {
     }
 }
 
-fn client(root: &CertificateDer<'static>, protocol: &[u8]) -> rustls::ClientConfig {
+/// A client's side of TLS that trusts this root.
+pub(crate) fn client(root: &CertificateDer<'static>, protocol: &[u8]) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(root.clone()).expect("a root");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -76,15 +77,19 @@ fn client(root: &CertificateDer<'static>, protocol: &[u8]) -> rustls::ClientConf
 }
 
 async fn connect(server: &Encrypted, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
-    let connector = TlsConnector::from(Arc::new(client(&server.root, protocol)));
-    let stream = TcpStream::connect(server.address).await?;
-    let name = ServerName::try_from("localhost").expect("a name");
-    connector.connect(name, stream).await
+    connect_to(server.address, &server.root, protocol).await
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(message.len()).expect("short");
-    [&length.to_be_bytes(), message].concat()
+/// A connection to a server with a certificate of this root.
+pub(crate) async fn connect_to(
+    server: SocketAddr,
+    root: &CertificateDer<'static>,
+    protocol: &[u8],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let connector = TlsConnector::from(Arc::new(client(root, protocol)));
+    let stream = TcpStream::connect(server).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    connector.connect(name, stream).await
 }
 
 /// A query that is padded a little.
@@ -94,15 +99,6 @@ fn padded(name: &'static str, id: u16) -> Vec<u8> {
         ..Packet::ask(name)
     };
     packet.bytes(id)
-}
-
-async fn read<S: AsyncReadExt + Unpin>(stream: &mut S) -> Vec<u8> {
-    let read = async {
-        let mut reply = vec![0; usize::from(stream.read_u16().await.expect("a length"))];
-        stream.read_exact(&mut reply).await.expect("a message");
-        reply
-    };
-    tokio::time::timeout(LIMIT, read).await.expect("a reply in time")
 }
 
 fn answers(reply: &[u8]) -> usize {

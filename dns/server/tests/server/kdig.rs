@@ -7,6 +7,7 @@ use std::process::Command;
 
 use meridian_dns_server::{CertificateFiles, CookiePolicy, CookieSecret, Cookies, Listener, Protocol};
 
+use crate::support::peer::told_by;
 use crate::support::start_with;
 
 async fn kdig(server: SocketAddr, arguments: &str) -> Option<String> {
@@ -15,22 +16,7 @@ async fn kdig(server: SocketAddr, arguments: &str) -> Option<String> {
     command
         .args(["+retry=0", "+time=5", "+norec"])
         .args(arguments.split(' '));
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .expect("no panic");
-    match output {
-        Ok(output) => {
-            let told = [output.stdout, output.stderr].concat();
-            Some(String::from_utf8_lossy(&told).into_owned())
-        }
-        Err(error) if std::env::var_os("MERIDIAN_PEERS").is_some() => {
-            panic!("MERIDIAN_PEERS is set, but kdig does not run: {error}")
-        }
-        Err(_) => {
-            println!("skipped: no `kdig` on the PATH");
-            None
-        }
-    }
+    told_by(command).await
 }
 
 async fn check(server: SocketAddr, arguments: &str, expected: &[&str]) {

@@ -13,6 +13,7 @@ mod options;
 mod packets;
 mod properties;
 mod rate;
+mod reload;
 mod rollovers;
 mod signing_ahead;
 mod stopping;

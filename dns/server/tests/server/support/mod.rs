@@ -5,6 +5,7 @@
 //! a hundred addresses in each and `some` fifty, `own` is the same for everybody.
 
 pub(crate) mod packet;
+pub(crate) mod peer;
 pub(crate) mod primary;
 pub(crate) mod secondary;
 pub(crate) mod signed;

@@ -111,3 +111,19 @@ pub(crate) async fn exchange_tcp(server: SocketAddr, messages: &[Vec<u8>]) -> Ve
     }
     replies
 }
+
+/// A message with its length before it, as in a stream.
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).expect("short");
+    [&length.to_be_bytes(), message].concat()
+}
+
+/// The next message of a stream.
+pub(crate) async fn read<S: AsyncReadExt + Unpin>(stream: &mut S) -> Vec<u8> {
+    let read = async {
+        let mut reply = vec![0; usize::from(stream.read_u16().await.expect("a length"))];
+        stream.read_exact(&mut reply).await.expect("a message");
+        reply
+    };
+    tokio::time::timeout(LIMIT, read).await.expect("a reply in time")
+}

@@ -9,8 +9,8 @@ use meridian_dns_core::dnssec::{Algorithm, Denial, ZoneKey};
 use meridian_dns_core::transfer::{Content, Journal, RoutedNames, Step, signed};
 use meridian_dns_core::{DnsName, Dnssec, NameServer, ReadText, RecordSet, Snapshot, Soa, StaticRecords, Zone};
 use meridian_dns_server::{
-    Allowed, DnsServer, MasterFile, ServerConfig, SharedTransfers, Signer, SigningKey, Table, Transfers, TsigAlgorithm,
-    TsigKey, ZoneTransfer,
+    Allowed, DnsServer, MasterFile, ServerConfig, SharedTransfers, Signer, SigningKey, SigningLimits, Table, Transfers,
+    TsigAlgorithm, TsigKey, ZoneTransfer,
 };
 
 use super::name;
@@ -62,8 +62,20 @@ fn unix() -> u64 {
 
 impl Primary {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// The same, with its configuration changed.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut ServerConfig)) -> Self {
         let table = Table::new(Snapshot::default());
-        let config = ServerConfig::new([SocketAddr::from(([127, 0, 0, 1], 0))]);
+        let mut config = ServerConfig::new([SocketAddr::from(([127, 0, 0, 1], 0))]);
+        // One client asks for every name at once.
+        config.settings.signing = SigningLimits {
+            network: 1_000_000,
+            all: 1_000_000,
+            burst: 1,
+        };
+        change(&mut config);
         let (transfers, signer) = (config.transfers.clone(), config.signer.clone());
         transfers.store(Transfers {
             keys: [(name(KEY.0), key())].into(),

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 use meridian_dns_core::dnssec::Denial;
 use meridian_dns_core::transfer::catalog_records;
@@ -124,8 +125,7 @@ async fn secondary_says(secondary: &Secondary, question: &[Asked]) -> String {
     }
 }
 
-async fn equal(primary: &Primary, secondary: &Secondary, questions: &[Asked], compact: bool) {
-    let ours = ask(primary.address, questions).await;
+async fn equal(ours: &[Message], secondary: &Secondary, questions: &[Asked], compact: bool) {
     let theirs = ask(secondary.address, questions).await;
     let mut differing = 0;
     for (question, (ours, theirs)) in questions.iter().zip(ours.iter().zip(&theirs)) {
@@ -168,18 +168,20 @@ async fn differential(names: usize, denial: Option<Denial>) {
     let notifier = Notifier::start(told);
     notifier.published(soa.clone());
     let questions = questions(&version("one"));
+    let ours = ask(primary.address, &questions).await;
     for secondary in &secondaries {
         follows(secondary, &soa).await;
-        equal(&primary, secondary, &questions, denial == Some(Denial::Compact)).await;
+        equal(&ours, secondary, &questions, denial == Some(Denial::Compact)).await;
     }
     let whole = secondaries.iter().map(Secondary::log).collect::<Vec<_>>();
     for last in ["two", "three"] {
         soa = primary.publish(version(last));
         notifier.published(soa.clone());
+        let few = &questions[questions.len() - 400..];
+        let ours = ask(primary.address, few).await;
         for secondary in &secondaries {
             follows(secondary, &soa).await;
-            let few = &questions[questions.len() - 400..];
-            equal(&primary, secondary, few, denial == Some(Denial::Compact)).await;
+            equal(&ours, secondary, few, denial == Some(Denial::Compact)).await;
         }
     }
     // What came after the notices came as differences; Knot says so.
@@ -238,10 +240,10 @@ async fn secondaries_of_a_large_zone_answer_as_we_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secondaries_of_a_zone_that_is_denied_compactly_answer_as_we_do() {
-    differential(400, Some(Denial::Compact)).await;
+    differential(5000, Some(Denial::Compact)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secondaries_of_a_zone_with_nsec3_answer_as_we_do() {
-    differential(400, Some(Denial::Nsec3)).await;
+    differential(5000, Some(Denial::Nsec3)).await;
 }

@@ -8,6 +8,7 @@ use meridian_dns_server::{Allowed, Settings};
 
 use crate::support::name;
 use crate::support::packet::{Packet, exchange_tcp};
+use crate::support::peer;
 use crate::support::primary::{Primary, zone};
 use crate::support::secondary::KEY;
 
@@ -15,22 +16,9 @@ use crate::support::secondary::KEY;
 async fn run(program: &'static str, arguments: Vec<String>) -> Option<(bool, String)> {
     let mut command = Command::new(program);
     command.args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .expect("no panic");
-    match output {
-        Ok(output) => {
-            let text = [output.stdout, output.stderr].concat();
-            Some((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
-        }
-        Err(error) if std::env::var_os("MERIDIAN_PEERS").is_some() => {
-            panic!("MERIDIAN_PEERS is set, but {program} does not run: {error}")
-        }
-        Err(_) => {
-            println!("skipped: no `{program}` on the PATH");
-            None
-        }
-    }
+    let output = peer::run(command).await?;
+    let text = [output.stdout, output.stderr].concat();
+    Some((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// `dig` with these arguments, signed with that key.
