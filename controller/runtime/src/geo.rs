@@ -12,7 +12,7 @@ use clap::Args;
 use meridian_controller_apply::describe;
 use meridian_dns_core::Sites;
 use meridian_dns_core::geo::{GeoClasses, GeoDatabase, NEAREST_SITES};
-use meridian_dns_geo::{GeoFiles, Look};
+use meridian_dns_geo::{GeoFiles, Look, read_all};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -56,6 +56,19 @@ impl GeoArgs {
     /// The classes before anything is known of anybody's place.
     pub(crate) fn nothing_known(&self) -> Arc<GeoClasses> {
         Arc::new(GeoClasses::compile(Arc::default(), &Sites::default(), self.nearest))
+    }
+
+    /// The classes of these sites, for a command that needs them once.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be used.
+    pub(crate) async fn read(self, sites: Sites) -> anyhow::Result<Arc<GeoClasses>> {
+        let read = spawn_blocking(move || {
+            let database = read_all(&self.files)?;
+            anyhow::Ok(GeoClasses::compile(Arc::new(database), &sites, self.nearest))
+        });
+        Ok(Arc::new(read.await??))
     }
 
     /// Whether there is anything to compile.

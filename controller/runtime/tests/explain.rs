@@ -2,10 +2,14 @@
 //! explained is what came over the wire.
 
 mod common;
+#[expect(dead_code, reason = "the reader's own tests need more kinds of data")]
+#[path = "../../../dns/geo/tests/database/mod.rs"]
+mod database;
 
 use std::process::Command;
 
 use common::{Federation, eventually, objects};
+use database::{Data, map, mmdb};
 use kube::Client;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -153,6 +157,17 @@ async fn a_policy_is_answered_and_explained_and_a_fault_leaves_the_last_one() {
         );
         assert!(text.contains(&format!("\n  {HOST}. 30 IN A 192.0.2.1\n")), "{text}");
     }
+    // Where a database has the client, as servers with that database would say.
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("country.mmdb");
+    let japan = map(&[("country_code", Data::Text("JP"))]);
+    std::fs::write(&file, mmdb(&[("203.0.113.0/24", japan)])).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let (good, text) = explain(&federation, &[HOST, "--from", "203.0.113.9", "--geo-db", file]).await;
+    let place = "client 203.0.113.9 is in 203.0.113.0/24, which the database has at country JP, continent AS";
+    assert!(good && text.contains(place), "{text}");
+    let (good, text) = explain(&federation, &[HOST, "--from", "203.0.113.9", "--geo-db", "/nowhere"]).await;
+    assert!(!good && text.contains("/nowhere"), "{text}");
     // A drain is seen at once, with the object and the time that caused it as soon as it is written.
     federation
         .patch(

@@ -47,7 +47,7 @@ fn check(model: &Model, expected: [&str; 4], serves: bool) {
     let conditions =
         cluster_conditions(&model.world, &model.health, &Breaker::default(), &cluster("c1")).expect("in the world");
     // The others have tests of their own.
-    let own = ["Ready", "Offline", "DataPathHealthy", "Drained"];
+    let own = ["Ready", "Offline", "DataPathHealthy", "HeldBack", "Drained"];
     let text: Vec<_> = conditions
         .iter()
         .filter(|found| own.contains(&found.kind.as_str()))

@@ -3,7 +3,7 @@
 //! It reads the host's objects and those of every member once, makes of them what a server would answer
 //! from, and runs the function that answers queries, with somebody watching. Nothing is written, nothing is
 //! probed: a dead data path is taken from the conditions that the controller wrote. So it needs no running
-//! replica, and tells what one that starts now would answer.
+//! replica, and tells what one that starts now, with the same `--geo-db`, would answer.
 
 mod collect;
 mod show;
@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use meridian_dns_core::{Client, ClientSubnet, DnsName, Question, RecordType, SiteName, explain};
 
+use crate::geo::GeoArgs;
 use crate::run::HostArgs;
 
 /// Arguments of `meridian explain`.
@@ -38,6 +39,8 @@ pub(crate) struct ExplainArgs {
     /// Form of the output.
     #[arg(short, long, default_value = "text", value_name = "FORMAT")]
     output: Output,
+    #[command(flatten)]
+    geo: GeoArgs,
     #[command(flatten)]
     host: HostArgs,
 }
@@ -67,7 +70,9 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<()> {
         site: site.as_ref(),
         rotation: 0,
     };
-    let found = collect::collect(&args.host.client().await?).await?;
+    let mut found = collect::collect(&args.host.client().await?).await?;
+    let classes = args.geo.read(found.snapshot.sites().clone()).await?;
+    found.snapshot = found.snapshot.with_geo(classes);
     if let Some(site) = &site
         && found.snapshot.sites().get(site).is_none()
     {
