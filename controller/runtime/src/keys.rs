@@ -1,17 +1,18 @@
 //! The keys of zones: followed by every replica, cared for by the leader.
 //!
 //! What must stay true:
-//! - the order of a change: it is stored on the host, then the private keys are installed, then the index
+//! - the order of a change: it is stored, then the private keys are installed, then the index
 //!   hears of the ring. So no replica shows a key that could be lost, or signs with one it has not got;
 //! - private keys of the ring before stay installed beside the new ones: answers may still be made from it;
 //! - what cannot be read, or is older than what is in use, replaces nothing and is told; the leader never
 //!   writes over what it could not read;
-//! - without the host everything goes on with the keys that are here, also after a restart if there is a
+//! - without the store everything goes on with the keys that are here, also after a restart if there is a
 //!   folder with copies.
 
 pub(crate) mod care;
 pub(crate) mod folder;
 mod parent;
+pub(crate) mod store;
 pub(crate) mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,17 +28,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use self::care::{Cared, care};
-use self::folder::KeyFolder;
+use self::store::KeyStore;
 use self::stored::StoredKeys;
 use crate::clock::now;
 use crate::message::Message;
-use crate::shared_state::{Piece, Pieces, SharedKind, SharedState, WriteError};
+use crate::shared_state::{Piece, Pieces, WriteError};
 
-/// One piece for each zone, called like it.
-const KIND: SharedKind = SharedKind {
-    name: "dnssec-keys",
-    secret: true,
-};
 /// How often the parent is asked while keys wait for it, and otherwise.
 const ASK_OFTEN: Duration = Duration::from_secs(60);
 const ASK_SELDOM: Duration = Duration::from_secs(600);
@@ -50,9 +46,7 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct KeeperConfig {
     /// Where keys are stored, and who leads.
-    pub(crate) state: SharedState,
-    /// Where copies are kept.
-    pub(crate) folder: Option<KeyFolder>,
+    pub(crate) store: KeyStore,
     /// Signs with the keys.
     pub(crate) signer: Signer,
 }
@@ -60,8 +54,8 @@ pub(crate) struct KeeperConfig {
 /// Follows the keys, and cares for them while this replica leads.
 pub(crate) async fn keep(config: KeeperConfig, tasks: watch::Receiver<Vec<KeyTask>>, messages: mpsc::Sender<Message>) {
     let mut watches = JoinSet::new();
-    let mut pieces = config.state.watch(KIND, &mut watches);
-    let mut leadership = config.state.leadership();
+    let mut pieces = config.store.watch(&mut watches);
+    let mut leadership = config.store.leadership();
     let mut keeper = Keeper {
         config,
         tasks,
@@ -78,7 +72,7 @@ pub(crate) async fn keep(config: KeeperConfig, tasks: watch::Receiver<Vec<KeyTas
     let mut next = Instant::now();
     loop {
         let mut seen = None;
-        let leads = keeper.config.state.leadership().holds();
+        let leads = keeper.config.store.leadership().holds();
         tokio::select! {
             changed = pieces.changed() => {
                 if changed.is_err() {
@@ -99,9 +93,9 @@ pub(crate) async fn keep(config: KeeperConfig, tasks: watch::Receiver<Vec<KeyTas
 /// Keys in use.
 struct Known {
     keys: StoredKeys,
-    /// Version of the Secret; `None` if there is none.
+    /// Version of what is stored; `None` if nothing is.
     version: Option<String>,
-    /// The Secret has older keys.
+    /// Older keys are stored.
     older: bool,
 }
 
@@ -112,7 +106,7 @@ struct Keeper {
     known: BTreeMap<DnsName, Known>,
     /// The versions that were read.
     seen: BTreeMap<DnsName, String>,
-    /// Zones whose Secret cannot be read.
+    /// Zones whose stored keys cannot be read.
     unreadable: BTreeSet<DnsName>,
     listed: bool,
     /// When the parent of a zone was asked last.
@@ -124,7 +118,7 @@ struct Keeper {
 
 impl Keeper {
     async fn read_folder(&mut self) {
-        let Some(folder) = self.config.folder.clone() else {
+        let Some(folder) = self.config.store.copies().cloned() else {
             return;
         };
         let read = tokio::task::spawn_blocking(move || folder.read_all()).await;
@@ -142,7 +136,7 @@ impl Keeper {
         let is_gone = |zone: &DnsName, known: &Known| known.version.is_some() && !pieces.contains_key(zone.as_str());
         for (zone, known) in &mut self.known {
             if is_gone(zone, known) {
-                tracing::warn!(%zone, "the Secret with the keys is gone; they stay in use");
+                tracing::warn!(%zone, "the stored keys are gone; they stay in use");
                 known.version = None;
             }
         }
@@ -151,7 +145,7 @@ impl Keeper {
         for (name, piece) in pieces.iter() {
             match DnsName::parse(name) {
                 Ok(zone) => self.take_piece(zone, piece).await,
-                Err(error) => tracing::warn!(name, %error, "a Secret with keys does not say of which zone"),
+                Err(error) => tracing::warn!(name, %error, "stored keys do not say of which zone"),
             }
         }
         if !std::mem::replace(&mut self.listed, true) {
@@ -171,7 +165,7 @@ impl Keeper {
                     Err(error) => error.to_string(),
                 };
                 self.unreadable.insert(zone.clone());
-                let problem = format!("the Secret with the keys cannot be used: {reason}");
+                let problem = format!("the stored keys cannot be used: {reason}");
                 tracing::error!(%zone, problem);
                 self.tell(KeyEvent::Problem(zone, Some(problem))).await;
                 return;
@@ -182,7 +176,7 @@ impl Keeper {
         match self.known.get_mut(&zone) {
             Some(known) if known.keys.revision > keys.revision => {
                 // Of an older backup, or what we wrote last has not come back yet.
-                tracing::info!(%zone, "the Secret has older keys than those in use, which stay");
+                tracing::info!(%zone, "the stored keys are older than those in use, which stay");
                 known.older = true;
                 known.version = Some(piece.version.clone());
             }
@@ -219,14 +213,16 @@ impl Keeper {
     }
 
     async fn copy(&self, keys: &StoredKeys) {
-        let Some(folder) = self.config.folder.clone() else {
+        let Some(folder) = self.config.store.copies().cloned() else {
             return;
         };
         let keys = keys.clone();
         let zone = keys.zone.clone();
         let written = tokio::task::spawn_blocking(move || {
             let document = keys.to_json().map_err(|error| error.to_string())?;
-            folder.write(&keys.zone, &document).map_err(|error| error.to_string())
+            folder
+                .write(keys.zone.as_str(), &document)
+                .map_err(|error| error.to_string())
         });
         if let Ok(Err(reason)) = written.await {
             tracing::warn!(%zone, reason, "the copy of the keys could not be written");
@@ -241,7 +237,7 @@ impl Keeper {
     /// Takes what steps are due, if this replica leads; returns when to look again.
     async fn care_for_all(&mut self, mut seen: Option<(DnsName, Result<ParentView, String>)>) -> Instant {
         let look = Instant::now() + LOOK;
-        if !self.listed || !self.config.state.leadership().holds() {
+        if !self.listed || !self.config.store.leadership().holds() {
             return look;
         }
         let tasks = self.tasks.borrow_and_update().clone();
@@ -280,7 +276,7 @@ impl Keeper {
                 return look;
             }
         };
-        // A Secret that is missing or older is written again, also if nothing happened.
+        // What is missing or older is written again, also if nothing happened.
         if keys != before || version.is_none() || older {
             match self.store(&keys, version.as_deref()).await {
                 Ok(version) => {
@@ -295,7 +291,7 @@ impl Keeper {
                         error.to_string()
                     });
                     if self.told.insert(task.zone.clone(), reason.clone()).as_ref() != Some(&reason) {
-                        tracing::warn!(zone = %task.zone, reason, "keys could not be stored on the host; nothing is changed without it");
+                        tracing::warn!(zone = %task.zone, reason, "keys could not be stored; nothing is changed without that");
                     }
                     return Instant::now() + RETRY;
                 }
@@ -308,11 +304,8 @@ impl Keeper {
 
     async fn store(&self, keys: &StoredKeys, version: Option<&str>) -> Result<String, Option<WriteError>> {
         let document = keys.to_json().map_err(|_| None)?;
-        let state = &self.config.state;
-        state
-            .write(KIND, keys.zone.as_str(), &document, version)
-            .await
-            .map_err(Some)
+        let store = &self.config.store;
+        store.write(keys.zone.as_str(), &document, version).await.map_err(Some)
     }
 
     /// Asks the parent if it is time to; returns when it is next.

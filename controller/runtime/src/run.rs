@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
@@ -27,6 +27,7 @@ use crate::dns_settings::SettingsFile;
 use crate::geo::GeoArgs;
 use crate::keys::KeeperConfig;
 use crate::keys::folder::KeyFolder;
+use crate::keys::store::KeyStore;
 use crate::lease::{Campaign, identity};
 use crate::saved::{self, SnapshotFile};
 use crate::shared_state::SharedState;
@@ -47,6 +48,15 @@ pub(crate) struct HostArgs {
     /// Context of the kubeconfig; its current one, if not given.
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     context: Option<String>,
+}
+
+/// Where keys of zones are stored.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KeyStoreArg {
+    /// In Secrets of the host.
+    Secret,
+    /// In the folder of `--dnssec-keys`.
+    Folder,
 }
 
 /// Arguments of `meridian run`.
@@ -83,6 +93,15 @@ pub(crate) struct RunArgs {
     /// Only this user can read the files.
     #[arg(long, value_name = "FOLDER")]
     dnssec_keys: Option<PathBuf>,
+    /// Where the keys of signed zones are stored: in Secrets of the host, or in the folder alone, which all
+    /// replicas must then see.
+    #[arg(
+        long,
+        value_name = "STORE",
+        default_value = "secret",
+        requires_if("folder", "dnssec_keys")
+    )]
+    dnssec_key_store: KeyStoreArg,
 }
 
 /// Runs until SIGINT or SIGTERM. The DNS server answers from the first moment, from the saved snapshot if there
@@ -126,9 +145,18 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     );
     let shared = SharedState::new(host.clone(), &args.namespace, campaign.leadership());
     cookies::start(&shared, server.settings().clone(), &mut tasks);
+    let key_folder = args.dnssec_keys.map(KeyFolder::new);
     let keys = KeeperConfig {
-        state: shared.clone(),
-        folder: args.dnssec_keys.map(KeyFolder::new),
+        store: match (args.dnssec_key_store, key_folder) {
+            (KeyStoreArg::Folder, Some(folder)) => KeyStore::Folder {
+                folder,
+                leadership: campaign.leadership(),
+            },
+            (_, copies) => KeyStore::Secrets {
+                state: shared.clone(),
+                copies,
+            },
+        },
         signer: signer.clone(),
     };
     let (leadership, given, geo) = (campaign.leadership(), args.control_plane, args.geo);

@@ -77,6 +77,14 @@ pub(crate) enum WriteError {
         /// What the host says.
         reason: String,
     },
+    /// A file could not be read or replaced.
+    #[error("{file} could not be written: {reason}")]
+    File {
+        /// Which file.
+        file: String,
+        /// What the system says.
+        reason: String,
+    },
 }
 
 /// Access to the shared state. Clones are the same.

@@ -25,6 +25,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::controller::{Controller, ControllerConfig};
 use crate::geo::GeoArgs;
 use crate::keys::KeeperConfig;
+use crate::keys::store::KeyStore;
 use crate::lease::{Campaign, identity};
 use crate::run::DEFAULT_NAMESPACE;
 use crate::shared_state::SharedState;
@@ -135,8 +136,10 @@ async fn play(args: DemoArgs) -> Result<bool> {
         saved: None,
         leadership: campaign.leadership(),
         keys: KeeperConfig {
-            state: SharedState::new(fleet.host.clone(), namespace, campaign.leadership()),
-            folder: None,
+            store: KeyStore::Secrets {
+                state: SharedState::new(fleet.host.clone(), namespace, campaign.leadership()),
+                copies: None,
+            },
             signer: signer.clone(),
         },
         transfers: TransferConfig {

@@ -1,13 +1,12 @@
-//! A folder with the keys of zones, one file each: the protected copy of a replica.
+//! A folder with the keys of zones, one file each: the protected copy of a replica, or the store of all.
 //!
 //! What must stay true: only the owner can read a file; a file is replaced as a whole or not at all, also
 //! when the machine stops in the middle; a file that cannot be used is told and left as it is.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-
-use meridian_dns_core::DnsName;
 
 use super::stored::StoredKeys;
 
@@ -22,6 +21,25 @@ impl KeyFolder {
     /// That folder; it is made when something is written.
     pub(crate) fn new(path: PathBuf) -> Self {
         Self(path)
+    }
+
+    /// What is in it, by zone. A folder that is not there is empty.
+    pub(super) fn read_documents(&self) -> io::Result<BTreeMap<String, Vec<u8>>> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(error),
+        };
+        let mut documents = BTreeMap::new();
+        for entry in entries {
+            let path = entry?.path();
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let zone = file.strip_suffix(SUFFIX).and_then(|file| file.strip_suffix('.'));
+            if let Some(zone) = zone.filter(|zone| !zone.starts_with('.')) {
+                documents.insert(zone.to_owned(), fs::read(&path)?);
+            }
+        }
+        Ok(documents)
     }
 
     /// All keys in it, and why a file is none.
@@ -52,7 +70,7 @@ impl KeyFolder {
     }
 
     /// Replaces the file of a zone.
-    pub(crate) fn write(&self, zone: &DnsName, document: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&self, zone: &str, document: &[u8]) -> io::Result<()> {
         make_folder(&self.0)?;
         // Made for the owner alone, and given its name only when it is whole and on the disk.
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.0)?;
@@ -62,8 +80,9 @@ impl KeyFolder {
         fs::File::open(&self.0)?.sync_all()
     }
 
-    fn path(&self, zone: &DnsName) -> PathBuf {
-        self.0.join(format!("{}.{SUFFIX}", zone.as_str().trim_end_matches('.')))
+    /// The file of a zone.
+    pub(super) fn path(&self, zone: &str) -> PathBuf {
+        self.0.join(format!("{}.{SUFFIX}", zone.trim_end_matches('.')))
     }
 }
 
@@ -75,6 +94,8 @@ fn make_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use meridian_dns_core::DnsName;
 
     use super::*;
     use crate::keys::care::care;
@@ -91,7 +112,8 @@ mod tests {
             .keys;
         let second = care(&first, &policy(), None, 10_000).expect("keys").keys;
         for stored in [&first, &second] {
-            keys.write(&zone, &stored.to_json().expect("JSON")).expect("written");
+            keys.write(zone.as_str(), &stored.to_json().expect("JSON"))
+                .expect("written");
             let path = folder.path().join("deep/keys/example.test.keys.json");
             assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
             assert_eq!(

@@ -11,8 +11,11 @@ use meridian_federation_core::LeaseTimes;
 use meridian_simcluster::{ClusterOptions, SimCluster};
 
 use super::care::tests::policy;
+use super::folder::KeyFolder;
+use super::store::KIND;
 use super::*;
-use crate::lease::{Campaign, identity};
+use crate::lease::{Campaign, Leadership, identity};
+use crate::shared_state::SharedState;
 use crate::testing::{client_through, within};
 
 struct Replica {
@@ -28,13 +31,19 @@ fn zone() -> DnsName {
 }
 
 impl Replica {
-    fn start(host: &Client, folder: Option<KeyFolder>) -> Self {
+    fn start(host: &Client, copies: Option<KeyFolder>) -> Self {
+        Self::with_store(host, |leadership| KeyStore::Secrets {
+            state: SharedState::new(host.clone(), "shared", leadership),
+            copies,
+        })
+    }
+
+    fn with_store(host: &Client, store: impl FnOnce(Leadership) -> KeyStore) -> Self {
         let id = identity(None).expect("random numbers");
         let campaign = Campaign::start(host.clone(), "shared", id, LeaseTimes::default());
         let signer = Signer::default();
         let config = KeeperConfig {
-            state: SharedState::new(host.clone(), "shared", campaign.leadership()),
-            folder,
+            store: store(campaign.leadership()),
             signer: signer.clone(),
         };
         let (tasks, followed) = watch::channel(Vec::new());
@@ -169,4 +178,43 @@ async fn keys_that_cannot_be_read_are_told_and_left_alone() {
         .await
         .expect("nobody wrote meanwhile");
     assert_eq!(replica.ring().await.keys, keys.ring.keys);
+}
+
+/// Nothing of the keys is on the host; the leader writes the folder, and the other replica follows it.
+#[tokio::test]
+async fn a_folder_that_all_replicas_see_takes_the_place_of_secrets() {
+    let cluster = SimCluster::start(ClusterOptions::named("host")).await.expect("a port");
+    let host = client_through(&cluster, cluster.address()).await;
+    let shared = tempfile::tempdir().expect("a folder");
+    let folder = || KeyFolder::new(shared.path().to_owned());
+    let start = || {
+        Replica::with_store(&host, |leadership| KeyStore::Folder {
+            folder: folder(),
+            leadership,
+        })
+    };
+    let mut leader = start();
+    within("the lease", leader.campaign.leadership().differs_from(false)).await;
+    let mut follower = start();
+    for replica in [&leader, &follower] {
+        replica.wish(&Arc::default(), policy());
+    }
+    let first = leader.ring().await;
+    assert_eq!((first.keys.len(), follower.ring().await), (2, first.clone()));
+    let mut changed = policy();
+    changed.requests.zone_signing = Some("now".to_owned());
+    leader.wish(&first, changed.clone());
+    let second = leader.ring().await;
+    assert_eq!((second.keys.len(), follower.ring().await), (3, second.clone()));
+    let secrets = Api::<Secret>::namespaced(host.clone(), "shared");
+    assert_eq!(secret(&secrets).await, None);
+    // A damaged file replaces nothing, and nobody writes over it.
+    let file = folder().path("example.test");
+    std::fs::write(&file, "{").expect("written");
+    assert!(follower.problem().await.contains("the stored keys cannot be used"));
+    changed.requests.zone_signing = Some("again".to_owned());
+    leader.problem().await;
+    leader.wish(&second, changed);
+    let state = folder().read_documents().expect("readable");
+    assert_eq!(state["example.test"], b"{");
 }
