@@ -199,6 +199,7 @@ fn rules_stand_where_a_schema_cannot_say_it() {
             "dnszones.spec.dnssec.keys",
             "dnszones.spec.dnssec.parent",
             "dnszones.spec.domain",
+            "dnszones.spec.networks[]",
             "dnszones.spec.transfer",
             "dnszones.spec.transfer",
             "dnszones.spec.transfer.allow[]",

@@ -90,7 +90,14 @@ mod tests {
     fn both_engines_run_the_same_targets() {
         assert_eq!(
             targets(&root().join("fuzz/fuzz_targets")),
-            ["client_subnet", "handler", "proxy_header", "zone_file"]
+            [
+                "client_subnet",
+                "handler",
+                "proxy_header",
+                "snapshot",
+                "tsig",
+                "zone_file"
+            ]
         );
         assert_eq!(
             libfuzzer_step("handler", 7).shown(),
