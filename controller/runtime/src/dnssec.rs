@@ -26,7 +26,7 @@ pub(crate) enum DnssecCommand {
     /// Print the DS records that the parent of the zone should have.
     Ds(DsArgs),
     /// Show the zone's keys and what they wait for.
-    Status(StatusArgs),
+    Status(KeysOf),
     /// Replace keys now, step by step, without a moment of invalid answers.
     Roll(RollArgs),
 }
@@ -34,22 +34,16 @@ pub(crate) enum DnssecCommand {
 /// Arguments of `meridian dnssec ds`.
 #[derive(Debug, Args)]
 pub(crate) struct DsArgs {
-    /// The zone's domain.
-    #[arg(value_parser = zone_name)]
-    zone: DnsName,
     #[command(flatten)]
-    host: HostArgs,
-    /// Read a replica's folder of keys instead of the host.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["kubeconfig", "context"])]
-    dnssec_keys: Option<PathBuf>,
+    of: KeysOf,
     /// Print the DNSKEY records instead.
     #[arg(long)]
     dnskey: bool,
 }
 
-/// Arguments of `meridian dnssec status`.
+/// Whose keys, and where they are read.
 #[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
+pub(crate) struct KeysOf {
     /// The zone's domain.
     #[arg(value_parser = zone_name)]
     zone: DnsName,
@@ -105,11 +99,11 @@ pub(crate) async fn run(command: DnssecCommand) -> Result<()> {
 }
 
 async fn ds(args: DsArgs) -> Result<()> {
-    let zone = &args.zone;
-    let lines = match (args.dnssec_keys, args.dnskey) {
+    let zone = &args.of.zone;
+    let lines = match (args.of.dnssec_keys, args.dnskey) {
         (Some(folder), dnskey) => lines_of(&of_folder(folder, zone)?.ring, zone, dnskey),
         (None, dnskey) => {
-            let host = args.host.client().await?;
+            let host = args.of.host.client().await?;
             let object = zone_object(&host, zone).await?;
             let told = object.status.and_then(|status| status.dnssec).unwrap_or_default();
             if dnskey { told.dnskeys } else { told.ds }
@@ -142,7 +136,7 @@ fn lines_of(ring: &KeyRing, zone: &DnsName, dnskey: bool) -> Vec<String> {
     ring.keys.iter().filter(wanted).map(line).collect()
 }
 
-async fn status(args: StatusArgs) -> Result<()> {
+async fn status(args: KeysOf) -> Result<()> {
     if let Some(folder) = args.dnssec_keys {
         let ring = of_folder(folder, &args.zone)?.ring;
         let rows = ring.keys.iter().map(|key| {

@@ -23,41 +23,20 @@ impl KeyFolder {
         Self(path)
     }
 
-    /// What is in it, by zone. A folder that is not there is empty.
+    /// What is in it, by zone.
     pub(super) fn read_documents(&self) -> io::Result<BTreeMap<String, Vec<u8>>> {
-        let entries = match fs::read_dir(&self.0) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            Err(error) => return Err(error),
-        };
-        let mut documents = BTreeMap::new();
-        for entry in entries {
-            let path = entry?.path();
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let zone = file.strip_suffix(SUFFIX).and_then(|file| file.strip_suffix('.'));
-            if let Some(zone) = zone.filter(|zone| !zone.starts_with('.')) {
-                documents.insert(zone.to_owned(), fs::read(&path)?);
-            }
-        }
-        Ok(documents)
+        let files = self.files()?.into_iter();
+        files.map(|(zone, path)| Ok((zone, fs::read(path)?))).collect()
     }
 
     /// All keys in it, and why a file is none.
     pub(crate) fn read_all(&self) -> (Vec<StoredKeys>, Vec<String>) {
         let (mut keys, mut problems) = (Vec::new(), Vec::new());
-        let entries = match fs::read_dir(&self.0) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return (keys, problems),
-            Err(error) => {
-                problems.push(format!("{} cannot be read: {error}", self.0.display()));
-                return (keys, problems);
-            }
-        };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !file.ends_with(SUFFIX) || file.starts_with('.') {
-                continue;
-            }
+        let files = self.files().unwrap_or_else(|error| {
+            problems.push(format!("{} cannot be read: {error}", self.0.display()));
+            BTreeMap::new()
+        });
+        for path in files.into_values() {
             let read = fs::read(&path).map_err(|error| error.to_string());
             let read = read.and_then(|document| StoredKeys::from_json(&document).map_err(|error| error.to_string()));
             match read {
@@ -67,6 +46,25 @@ impl KeyFolder {
         }
         keys.sort_by(|a, b| a.zone.cmp(&b.zone));
         (keys, problems)
+    }
+
+    /// The files of keys, by zone. A folder that is not there is empty.
+    fn files(&self) -> io::Result<BTreeMap<String, PathBuf>> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(error),
+        };
+        let mut files = BTreeMap::new();
+        for entry in entries {
+            let path = entry?.path();
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let zone = file.strip_suffix(SUFFIX).and_then(|file| file.strip_suffix('.'));
+            if let Some(zone) = zone.filter(|zone| !zone.starts_with('.')) {
+                files.insert(zone.to_owned(), path);
+            }
+        }
+        Ok(files)
     }
 
     /// Replaces the file of a zone.

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::choose::{Candidate, Choice, Chooser, answerable, has};
+use super::choose::{Candidate, Choice, Chooser, Rules};
 use super::trace::{PassedOver, Step, Trace};
 use crate::policy::{self, Policy, Ranking};
 use crate::zone::node::Routed;
-use crate::{Fallback, RecordData, RecordType, Shard, ShardHealth, WhenNoneHealthy};
+use crate::{RecordData, RecordType, Shard};
 
 /// A site's place in the ranking, and its part of the name.
 type Place<'a> = (usize, policy::Candidate<'a>, &'a Shard);
@@ -26,44 +26,24 @@ impl<'a> Chooser<'a> {
         trace: &mut impl Trace,
     ) -> Choice {
         let name = &*routed.name;
-        let host_names = routed.host_names && may_alias;
+        let rules = Rules::new(routed, may_alias, record_type, self.asker.sites);
         let ranking = policy.rank(self.asker, trace);
         let order = ranking.order.iter().enumerate();
         let order: Vec<Place<'_>> = order
             .filter_map(|(place, candidate)| Some((place, *candidate, name.shards.get(candidate.site)?)))
             .collect();
         let sites = self.asker.sites;
-        let usable = |shard: &Shard| {
-            if host_names {
-                shard.host_name.is_some()
-            } else {
-                answerable(shard, name)
-            }
-        };
         let named = |(place, ..): &Place<'_>| *place < ranking.named;
         let active = |(_, candidate, _): &Place<'_>| !sites.drained(candidate.site);
-        let serves = |(_, candidate, shard): &Place<'_>| {
-            shard.health == ShardHealth::Healthy && usable(shard) && sites.takes_clients(candidate.site)
-        };
-        let fits = |(_, _, shard): &Place<'_>| {
-            if host_names {
-                shard.host_name.is_some()
-            } else {
-                has(name, shard, record_type)
-            }
-        };
+        let serves = |(_, candidate, shard): &Place<'_>| rules.serves(candidate.site, shard);
+        let fits = |(_, _, shard): &Place<'_>| rules.fits(shard);
         let target = name.fallback.target();
-        let open = match &name.fallback {
-            Fallback::Policy(WhenNoneHealthy::FailOpen) => true,
-            // As without a policy: what is left is better than nothing.
-            _ => target.is_some() && !may_alias,
-        };
         let anybody = order.iter().any(|place| named(place) && serves(place));
         if !anybody {
             trace.step(|| Step::NoneServes(name.name.clone()));
         }
         let mut chosen = first_group(&order, |place| named(place) && serves(place) && fits(place));
-        if open {
+        if rules.fail_open {
             let tiers: [&dyn Fn(&Place<'_>) -> bool; 4] =
                 [&|place| named(place) && active(place), &serves, &active, &|_| true];
             for tier in tiers {
@@ -77,7 +57,7 @@ impl<'a> Chooser<'a> {
             let why_not = |(site, shard): Candidate<'_>| {
                 let place = order.iter().find(|(_, candidate, _)| candidate.site == site);
                 let would_do = place.is_some_and(|place| named(place) && serves(place) && fits(place));
-                (!would_do).then(|| match self.why_not(site, shard, usable(shard)) {
+                (!would_do).then(|| match self.why_not(site, shard, rules.usable(shard)) {
                     PassedOver::Drained => PassedOver::Drained,
                     _ if !policy.names(site) => PassedOver::NotNamed,
                     other => other,
@@ -90,12 +70,12 @@ impl<'a> Chooser<'a> {
             let in_order = order.iter().map(|(_, candidate, shard)| (candidate.site, *shard));
             self.tell(in_order, why_not, &told, good, trace);
         }
-        if host_names && !chosen.is_empty() {
+        if rules.host_names && !chosen.is_empty() {
             let at = turn(&ranking, &chosen, chosen.len());
             let host = chosen.get(at).and_then(|(_, _, shard)| shard.host_name.clone());
             return host.map_or_else(|| Choice::Data(Vec::new()), Choice::HostName);
         }
-        match target.filter(|_| !open && !anybody) {
+        match target.filter(|_| !rules.fail_open && !anybody) {
             Some(target) => Choice::Fallback(target.clone()),
             None => {
                 let parts = chosen.iter().map(|(_, candidate, shard)| (candidate.site, *shard));

@@ -14,8 +14,8 @@ use crate::record::parameter;
 use crate::zone::address_of;
 use crate::zone::node::{ROUTED_TYPES, Routed};
 use crate::{
-    DnsName, Fallback, HttpsService, RecordData, RecordType, RoutedName, Shard, ShardData, ShardHealth, SiteName, Svcb,
-    WhenNoneHealthy,
+    DnsName, Fallback, HttpsService, RecordData, RecordType, RoutedName, Shard, ShardData, ShardHealth, SiteName,
+    Sites, Svcb, WhenNoneHealthy,
 };
 
 /// What a routed name answers.
@@ -56,43 +56,21 @@ impl<'a> Chooser<'a> {
         if let Some(policy) = &name.policy {
             return self.choose_by_policy(policy, routed, may_alias, record_type, trace);
         }
-        let host_names = routed.host_names && may_alias;
-        let usable = |shard: &Shard| {
-            if host_names {
-                shard.host_name.is_some()
-            } else {
-                answerable(shard, name)
-            }
-        };
+        let rules = Rules::new(routed, may_alias, record_type, self.asker.sites);
         let in_order = || {
             let order = self.asker.class.order(self.asker.classes.default_order());
             order.filter_map(|site| name.shards.get_key_value(site))
         };
-        // Whether a site serves is asked without the type: otherwise A could come from a site and AAAA
-        // lead to an alias, and an alias stands alone at its name.
-        let serves = |(site, shard): &Candidate<'_>| {
-            shard.health == ShardHealth::Healthy && usable(shard) && self.asker.sites.takes_clients(site)
-        };
+        let serves = |(site, shard): &Candidate<'_>| rules.serves(site, shard);
         let mut serving = in_order().filter(serves).peekable();
         let target = name.fallback.target();
-        let open = match &name.fallback {
-            Fallback::Policy(WhenNoneHealthy::FailOpen) => true,
-            // Where an alias cannot stand, what is left is better than nothing.
-            _ => target.is_some() && !may_alias,
-        };
         let anybody = serving.peek().is_some();
         if !anybody {
             trace.step(|| Step::NoneServes(name.name.clone()));
         }
-        let fits = |(_, shard): &Candidate<'_>| {
-            if host_names {
-                shard.host_name.is_some()
-            } else {
-                has(name, shard, record_type)
-            }
-        };
+        let fits = |(_, shard): &Candidate<'_>| rules.fits(shard);
         let mut fallback = None;
-        let chosen = if open {
+        let chosen = if rules.fail_open {
             // No alias can follow, so each type may come from another site: a site with IPv6 alone must
             // not leave the IPv4 clients with nothing.
             let active = in_order().filter(|(site, _)| !self.asker.sites.drained(site));
@@ -107,14 +85,14 @@ impl<'a> Chooser<'a> {
             let good = chosen.as_ref().is_some_and(serves);
             let why_not = |candidate: Candidate<'_>| {
                 let (site, shard) = candidate;
-                (!(serves(&candidate) && fits(&candidate))).then(|| self.why_not(site, shard, usable(shard)))
+                (!(serves(&candidate) && fits(&candidate))).then(|| self.why_not(site, shard, rules.usable(shard)))
             };
             self.tell(in_order(), why_not, chosen.as_slice(), good, trace);
         }
         match (chosen, fallback) {
             (None, Some(target)) => Choice::Fallback(target.clone()),
             (None, None) => Choice::Data(Vec::new()),
-            (Some((_, shard)), _) if host_names => match &shard.host_name {
+            (Some((_, shard)), _) if rules.host_names => match &shard.host_name {
                 Some(host) => Choice::HostName(host.clone()),
                 None => Choice::Data(Vec::new()),
             },
@@ -231,6 +209,60 @@ pub(super) fn data_of(name: &RoutedName, shard: &Shard, record_type: RecordType,
         },
         (ShardData::Services(services), RecordType::Srv) => services.iter().cloned().map(RecordData::Srv).collect(),
         _ => Vec::new(),
+    }
+}
+
+/// By which rules a site may answer for a name, in whatever order sites are asked.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    name: &'a RoutedName,
+    record_type: RecordType,
+    sites: &'a Sites,
+    /// The name is an alias to the chosen site's host name.
+    pub(super) host_names: bool,
+    /// When no site serves, the best that is left answers.
+    pub(super) fail_open: bool,
+}
+
+impl<'a> Rules<'a> {
+    pub(super) fn new(routed: &'a Routed, may_alias: bool, record_type: RecordType, sites: &'a Sites) -> Self {
+        let name = &*routed.name;
+        let fail_open = match &name.fallback {
+            Fallback::Policy(WhenNoneHealthy::FailOpen) => true,
+            // Where an alias cannot stand, what is left is better than nothing.
+            other => other.target().is_some() && !may_alias,
+        };
+        Self {
+            name,
+            record_type,
+            sites,
+            host_names: routed.host_names && may_alias,
+            fail_open,
+        }
+    }
+
+    /// Whether a site has something to answer.
+    pub(super) fn usable(&self, shard: &Shard) -> bool {
+        if self.host_names {
+            shard.host_name.is_some()
+        } else {
+            answerable(shard, self.name)
+        }
+    }
+
+    /// Whether a site serves. It is asked without the type: otherwise A could come from a site and AAAA lead
+    /// to an alias, and an alias stands alone at its name.
+    pub(super) fn serves(&self, site: &SiteName, shard: &Shard) -> bool {
+        shard.health == ShardHealth::Healthy && self.usable(shard) && self.sites.takes_clients(site)
+    }
+
+    /// Whether a site has an answer of the type that is asked for.
+    pub(super) fn fits(&self, shard: &Shard) -> bool {
+        if self.host_names {
+            shard.host_name.is_some()
+        } else {
+            has(self.name, shard, self.record_type)
+        }
     }
 }
 
